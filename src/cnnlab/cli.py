@@ -1,0 +1,146 @@
+"""The verbs: `python -m cnnlab VERB ...`. Heavy imports wait until the config is valid."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from cnnlab.errors import UserError, nearest, one_line_errors
+
+_HELP = """\
+python -m cnnlab VERB [words]
+
+  cost    model=resnext50_32x4d [--json]    layer by layer: shape, parameters, MACs, activations, receptive field;
+                                            at the net's own input, or that of data=SET; --input 3x224x224
+  models  [PATTERN] [--timm]                named configs; with --timm every net of model=timm model.name=NAME
+  check   data=SET model=NET                before the long run: config, every file, one batch, one step, cost
+  test    RUN/checkpoints/best.ckpt [--json]           the test split again, with the run's own config
+  test    model=NET model.weights=FILE data=SET        any weights
+
+Config words (GROUP=NAME, KEY=VALUE, --config-dir DIR) are those of train.py: python train.py --help
+"""
+
+
+def main(words: list[str] | None = None) -> None:
+    """Run one verb; a user's error is one line and exit code 2."""
+    words = sys.argv[1:] if words is None else words
+    verbs = {"cost": cost, "models": models, "check": check, "test": test}
+    if not words or words[0] in ("-h", "--help") or "--help" in words or "-h" in words:
+        print(_HELP)
+        return
+    with one_line_errors():
+        if words[0] not in verbs:
+            allowed = ", ".join(verbs)
+            raise UserError(
+                f"{words[0]}: no such verb{nearest(words[0], verbs)} (there are {allowed})"
+            )
+        verbs[words[0]](words[1:])
+
+
+def cost(words: list[str]) -> None:
+    """Print what a net costs."""
+    as_json, words = _flag(words, "--json")
+    given, words = _option(words, "--input")
+    composed = _checked(words)
+    from hydra.utils import instantiate
+
+    from cnnlab.complexity.count import count
+    from cnnlab.complexity.table import render, to_dict
+
+    if any(word.startswith("data=") for word in words):
+        from cnnlab.tasks.build import build_parts
+
+        data, task = build_parts(composed.cfg)
+        net, size = task.net, (data.channels, *data.image_size)
+    else:
+        make = instantiate(composed.cfg.model)
+        net = make()
+        size = tuple(net.pretrained_cfg["input_size"])
+    if given:
+        size = _parse_size(given)
+        if size[0] != 3 and "data=" not in " ".join(words):
+            net = make(in_chans=size[0])
+    counted = count(net, size)
+    print(json.dumps(to_dict(counted)) if as_json else render(counted))
+
+
+def models(words: list[str]) -> None:
+    """Print the named configs, or timm's names."""
+    from fnmatch import fnmatch
+
+    from cnnlab.config.folder import CONF
+    from cnnlab.help import options
+
+    timm_too, words = _flag(words, "--timm")
+    pattern = words[0] if words else "*"
+    pattern = pattern if "*" in pattern else f"*{pattern}*"
+    if timm_too:
+        import timm
+
+        import cnnlab.backbones  # noqa: F401  (registers ours)
+
+        print("\n".join(timm.list_models(pattern)))
+        return
+    for name in options(CONF / "model"):
+        if fnmatch(name, pattern):
+            first = (CONF / "model" / f"{name}.yaml").read_text().splitlines()[0]
+            print(f"{name:28}{first.removeprefix('# ') if first.startswith('#') else ''}")
+
+
+def check(words: list[str]) -> None:
+    """Say what would go wrong, before the long run."""
+    composed = _checked(words)
+    print("config   ok")
+    from cnnlab.preflight import preflight
+
+    preflight(composed)
+
+
+def test(words: list[str]) -> None:
+    """Evaluate a checkpoint of a run, or weights, on the test split."""
+    as_json, words = _flag(words, "--json")
+    from cnnlab.evaluate import checkpoint_words, evaluate
+
+    checkpoint = None
+    if words and "=" not in words[0] and not words[0].startswith("-"):
+        checkpoint = Path(words[0])
+        words = checkpoint_words(checkpoint) + words[1:]
+    composed = _checked(words)
+    metrics = evaluate(composed, checkpoint)
+    if as_json:
+        print(json.dumps(metrics))
+        return
+    for key, value in metrics.items():
+        print(f"{key:24}{value:.4f}" if isinstance(value, float) else f"{key:24}{value}")
+
+
+def _checked(words: list[str]) -> Any:
+    from cnnlab.config import check as check_config
+    from cnnlab.config import compose
+
+    composed = compose(words)
+    check_config(composed)
+    return composed
+
+
+def _flag(words: list[str], name: str) -> tuple[bool, list[str]]:
+    return name in words, [word for word in words if word != name]
+
+
+def _option(words: list[str], name: str) -> tuple[str | None, list[str]]:
+    """The value of `--name VALUE` or `--name=VALUE`, and the words without it."""
+    for i, word in enumerate(words):
+        if word == name:
+            if i + 1 == len(words):
+                raise UserError(f"{name}: a value is missing, for example {name} 3x224x224")
+            return words[i + 1], words[:i] + words[i + 2 :]
+        if word.startswith(name + "="):
+            return word.split("=", 1)[1], words[:i] + words[i + 1 :]
+    return None, words
+
+
+def _parse_size(text: str) -> tuple[int, int, int]:
+    parts = text.split("x")
+    if len(parts) != 3 or not all(part.isdigit() and int(part) > 0 for part in parts):
+        raise UserError(f"--input {text}: must be channels x height x width, for example 3x224x224")
+    return int(parts[0]), int(parts[1]), int(parts[2])

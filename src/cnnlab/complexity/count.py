@@ -1,0 +1,182 @@
+"""What a net costs, layer by layer: parameters, multiply-adds, activations, receptive field.
+
+The net is run once, without data (meta device), under torch's own FlopCounterMode.
+"""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+import cnnlab.complexity.deform  # noqa: F401  (registers deformable convolution)
+from cnnlab.complexity.receptive_field import ReceptiveFields
+
+
+@dataclass
+class LayerCost:
+    """One call of one module. What its children cost is in their rows, not in its own.
+
+    Attributes:
+        name: path in the net; empty for the net itself.
+        type: class.
+        output: shape of the (first) output for one image, without the batch; () if not called.
+        params: its own parameters; 0 where a parameter stands in an earlier row.
+        macs: multiply-adds.
+        activations: outputs of convolution and linear operators, in elements.
+        receptive_field: height and width in input pixels that one output element sees.
+    """
+
+    name: str
+    type: str
+    output: tuple[int, ...] = ()
+    params: int = 0
+    macs: int = 0
+    activations: int = 0
+    receptive_field: tuple[int, int] = (0, 0)
+
+
+@dataclass
+class Cost:
+    """The cost of one forward of one image in evaluation mode; each total is the sum over layers.
+
+    Attributes:
+        params: all parameters, also of parts that only training runs; no buffers.
+        trainable_params: those that require a gradient.
+        macs: multiply-adds of convolutions, linear layers and matrix products.
+        activations: output elements of convolution and linear layers (Radosavovic et al. 2020).
+        input_size: (C, H, W).
+        layers: in order of execution, without those that only change values (activation functions,
+            dropout); at the end, modules with parameters that were not called themselves.
+    """
+
+    params: int
+    trainable_params: int
+    macs: int
+    activations: int
+    input_size: tuple[int, int, int]
+    layers: list[LayerCost] = field(repr=False)
+
+
+def count(net: nn.Module, input_size: tuple[int, int, int]) -> Cost:
+    """Count `net` at `input_size` (C, H, W). The net may be on any device, in any mode.
+
+    A copy without storage is run, so the net, its statistics and torch's generators stay as they
+    are. Hooks that are functions with a memory of their own are called, as in any forward.
+    """
+    with torch.inference_mode(False), torch.no_grad():
+        twin = _without_storage(net).eval()
+        dtype = next((p.dtype for p in twin.parameters() if p.is_floating_point()), torch.float32)
+        image = torch.empty(1, *input_size, dtype=dtype, device="meta")
+        # The last mode sees an operator first, before the counter takes it apart.
+        with (
+            torch.device("meta"),
+            FlopCounterMode(display=False) as flops,
+            _Activations() as activations,
+            ReceptiveFields() as fields,
+        ):
+            fields.start(image)
+            ledger = _Ledger(twin, fields, flops, activations)
+            twin(image)
+    return Cost(
+        params=sum(p.numel() for p in net.parameters()),
+        trainable_params=sum(p.numel() for p in net.parameters() if p.requires_grad),
+        macs=flops.get_total_flops() // 2,
+        activations=activations.elements,
+        input_size=input_size,
+        layers=list(ledger.rows()),
+    )
+
+
+def _without_storage(net: nn.Module) -> nn.Module:
+    """A deep copy, frozen, with parameters and buffers on the meta device; no values are copied."""
+    memo: dict[int, Any] = {id(b): torch.empty_like(b, device="meta") for b in net.buffers()}
+    for parameter in net.parameters():
+        empty = torch.empty_like(parameter, device="meta")
+        memo[id(parameter)] = nn.Parameter(empty, requires_grad=False)
+    return copy.deepcopy(net, memo)
+
+
+class _Activations(TorchDispatchMode):
+    """Counts output elements of convolution and linear operators."""
+
+    operators = {"convolution", "deform_conv2d", "addmm", "mm"}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elements = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if func._schema.name.rpartition("::")[2] in self.operators:
+            self.elements += out.numel()
+        return out
+
+
+class _Ledger:
+    """Books what is counted between two borders of modules on the module in between."""
+
+    def __init__(
+        self,
+        net: nn.Module,
+        fields: ReceptiveFields,
+        flops: FlopCounterMode,
+        activations: _Activations,
+    ) -> None:
+        self.fields, self.flops, self.activations = fields, flops, activations
+        self.called: list[LayerCost] = []
+        self.open: list[LayerCost] = []
+        self.plain: set[int] = set()  # calls that change neither shape nor field, or only contain
+        self.unpaid: dict[nn.Module, LayerCost] = {}
+        self.booked = (0, 0)
+        seen = set[Tensor]()
+        for name, module in net.named_modules():
+            own = [p for p in module.parameters(recurse=False) if p not in seen]
+            seen.update(own)
+            params = sum(p.numel() for p in own)
+            self.unpaid[module] = LayerCost(name, type(module).__name__, params=params)
+            module.register_forward_pre_hook(self._enter, prepend=True)
+            module.register_forward_hook(self._leave)
+
+    def rows(self) -> Iterator[LayerCost]:
+        """Calls that own or compute something or change shape or field; then what is left."""
+        for row in self.called:
+            if row.params or row.macs or id(row) not in self.plain:
+                yield row
+        yield from (row for row in self.unpaid.values() if row.params)
+
+    def _book(self) -> None:
+        now = self.flops.get_total_flops() // 2, self.activations.elements
+        if self.open:
+            self.open[-1].macs += now[0] - self.booked[0]
+            self.open[-1].activations += now[1] - self.booked[1]
+        self.booked = now
+
+    def _enter(self, module: nn.Module, inputs: Any) -> None:
+        self._book()
+        row = self.unpaid[module]
+        # A module that is called again gets another row; its parameters are in the first.
+        self.unpaid[module] = LayerCost(row.name, row.type)
+        self.called.append(row)
+        self.open.append(row)
+
+    def _leave(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        self._book()
+        row = self.open.pop()
+        before, after = self._seen(inputs), self._seen(output)
+        row.output, row.receptive_field = after
+        if before == after or any(True for _ in module.children()):
+            self.plain.add(id(row))
+
+    def _seen(self, values: Any) -> tuple[tuple[int, ...], tuple[int, int]]:
+        """Shape without the batch and receptive field of the first tensor."""
+        tensors = [t for t in tree_leaves(values) if isinstance(t, Tensor)]
+        if not tensors:
+            return (), (0, 0)
+        shape = tuple(tensors[0].shape)
+        return shape[1:] if shape[:1] == (1,) else shape, self.fields.pixels(tensors[0])

@@ -1,0 +1,47 @@
+"""Whether the parts of a config go together: task, data, head, loss, and what is monitored."""
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import Any
+
+from cnnlab.config.definitions import Definition
+from cnnlab.config.signature import attribute
+from cnnlab.errors import nearest
+
+
+def faults(
+    plain: dict[str, Any], choices: dict[str, Any], definitions: dict[str, Definition]
+) -> Iterator[str]:
+    """One line for each part that serves other tasks, and each monitor that nothing logs.
+
+    `definitions` holds the class of each node, by dotted key. What a class serves it says in the
+    class attribute `tasks`, what it logs in `logs` (patterns are allowed); both are literal tuples,
+    and a class that says nothing is not judged.
+    """
+    task = definitions.get("task")
+    name = str(choices.get("task"))
+    # A task that a lab derives from one of ours serves what that one serves.
+    names = {name, *((attribute(task, "tasks") if task else None) or ())}
+    for group in ("data", "head", "loss"):
+        serves = attribute(definitions[group], "tasks") if group in definitions else None
+        if serves and not names & set(serves):
+            choice = choices.get(group) or plain[group]["_target_"]
+            yield (f"{group}={choice}: does not fit task={name}; it serves {', '.join(serves)}")
+    logs = attribute(task, "logs") if task else None
+    if logs:
+        for key in ("callbacks", "logger"):
+            for child in plain.get(key) or {}:
+                of = definitions.get(f"{key}.{child}")
+                logs = (*logs, *((attribute(of, "logs") if of else None) or ()))
+        for key, value in _monitors(plain):
+            if not any(fnmatchcase(value, pattern) for pattern in logs):
+                near = nearest(value, logs)
+                yield f"{key}={value}: task={name} logs {', '.join(logs)}{near}"
+
+
+def _monitors(plain: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    nodes = {"task": plain.get("task"), "scheduler": plain.get("scheduler")}
+    nodes |= {f"callbacks.{name}": node for name, node in (plain.get("callbacks") or {}).items()}
+    for key, node in nodes.items():
+        if isinstance(node, dict) and isinstance(node.get("monitor"), str):
+            yield f"{key}.monitor", node["monitor"]

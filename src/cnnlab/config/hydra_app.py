@@ -1,0 +1,34 @@
+"""The words that stay Hydra's own: several jobs (-m), --cfg, --info, tab completion."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+
+def hydra_app(run: Callable[[Any], Any]) -> None:
+    """Hand the command line to Hydra; `run` gets each job's composed and checked config."""
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import DictConfig, OmegaConf
+
+    from cnnlab.config import Composed, check
+    from cnnlab.config.folder import CONF
+    from cnnlab.config.words import parse
+
+    # Hydra would print a UserError with its own traceback; ours is one line.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    parse(sys.argv[1:])  # refuses words before Hydra acts on them
+
+    def job(cfg: DictConfig) -> None:
+        node = HydraConfig.get()
+        composed = Composed(
+            cfg=cfg,
+            choices=dict(OmegaConf.to_container(node.runtime.choices)),  # type: ignore[arg-type]
+            overrides=list(node.overrides.task),
+            hydra=node,
+        )
+        check(composed)
+        run(composed)
+
+    hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(job)()

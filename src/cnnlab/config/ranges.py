@@ -1,0 +1,118 @@
+"""The numbers that a key may have, for the keys that have limits."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from cnnlab.config import keys
+
+_COUNT, _POSITIVE, _NOT_NEGATIVE = "[1, inf)", "(0, inf)", "[0, inf)"
+_PROBABILITY, _SHARE, _BELOW_ONE = "[0, 1]", "(0, 1]", "[0, 1)"
+_SEED = f"[0, {2**32 - 1}]"  # what numpy's generators take
+
+RANGES = {
+    "seed": _SEED,
+    "model.seed": _SEED,
+    "model.freeze": _NOT_NEGATIVE,
+    "model.groups": _COUNT,
+    "model.width_per_group": _COUNT,
+    "model.layers": _COUNT,
+    "model.depths": _COUNT,
+    "model.dims": _COUNT,
+    "model.kernel_sizes": _COUNT,
+    "model.depth": _COUNT,
+    "model.width": _COUNT,
+    "model.drop_path": _BELOW_ONE,
+    "model.dropout": _BELOW_ONE,
+    "data.seed": _SEED,
+    "data.split_seed": _SEED,
+    "data.batch_size": _COUNT,
+    "data.eval_batch_size": _COUNT,
+    "data.workers": _NOT_NEGATIVE,
+    "data.val_fraction": "(0, 1)",
+    "data.fraction": _SHARE,
+    "data.std": _POSITIVE,
+    "data.augment.padding": _NOT_NEGATIVE,
+    "data.augment.scale": _SHARE,
+    "data.augment.ratio": _POSITIVE,
+    "data.augment.color_jitter": _PROBABILITY,
+    "data.augment.magnitude": "[0, 30]",  # torchvision's scale
+    "data.augment.mixup": _NOT_NEGATIVE,  # alphas of Beta distributions, no probabilities
+    "data.augment.cutmix": _NOT_NEGATIVE,
+    "data.augment.erasing": _PROBABILITY,
+    "recipe.label_smoothing": _BELOW_ONE,
+    "loss.label_smoothing": _BELOW_ONE,
+    "loss.class_weights": _NOT_NEGATIVE,
+    "loss.gamma": _NOT_NEGATIVE,
+    "optimizer.lr": _POSITIVE,
+    "optimizer.momentum": _BELOW_ONE,
+    "optimizer.betas": _BELOW_ONE,
+    "optimizer.alpha": _BELOW_ONE,
+    "optimizer.eps": _POSITIVE,
+    "optimizer.weight_decay": _NOT_NEGATIVE,
+    "optimizer.layer_decay": _SHARE,
+    "scheduler.warmup_epochs": _NOT_NEGATIVE,
+    "scheduler.warmup_lr": _NOT_NEGATIVE,
+    "scheduler.min_lr": _NOT_NEGATIVE,
+    "scheduler.milestones": _POSITIVE,
+    "scheduler.decay_epochs": _POSITIVE,
+    "scheduler.decay_rate": _POSITIVE,
+    "scheduler.patience": _NOT_NEGATIVE,
+    "trainer.devices": _COUNT,
+    "trainer.nodes": _COUNT,
+    "trainer.threads": _COUNT,
+    "trainer.accumulate": _COUNT,
+    "trainer.max_epochs": _COUNT,
+    "trainer.max_steps": "[-1, inf)",  # -1: no limit
+    "trainer.validate_every": _COUNT,
+    "trainer.log_every": _COUNT,
+    "callbacks.pictures.images": _NOT_NEGATIVE,
+    "callbacks.gradient_clip.value": _POSITIVE,
+    "callbacks.ema.decay": "(0, 1)",
+    "callbacks.early_stopping.patience": _NOT_NEGATIVE,
+    "logger.wandb.timeout_s": _POSITIVE,
+}
+_BATCHES = ("limit_train_batches", "limit_val_batches", "limit_test_batches", "overfit_batches")
+"""Keys of the trainer: a whole number is a count, a number with a point a share."""
+
+
+def faults(plain: dict[str, Any]) -> Iterator[str]:
+    """One line for each number outside its range; in a list, each item counts."""
+    for key, interval in RANGES.items():
+        yield from _faults(key, _get(plain, key), interval)
+    for key in (f"trainer.{name}" for name in _BATCHES):
+        value = _get(plain, key)
+        yield from _faults(key, value, _PROBABILITY if isinstance(value, float) else _NOT_NEGATIVE)
+
+
+def _faults(key: str, value: Any, interval: str) -> Iterator[str]:
+    for item in value if isinstance(value, list) else [value]:
+        if isinstance(item, bool) or not isinstance(item, int | float):
+            continue
+        if not _holds(item, interval):
+            yield f"{key}={value}: must be {_in_words(interval)}"
+            return
+
+
+def _get(plain: dict[str, Any], key: str) -> Any:
+    return keys.get(plain, key) if keys.exists(plain, key) else None
+
+
+def _limits(interval: str) -> tuple[float, float]:
+    low, _, high = interval[1:-1].partition(", ")
+    return float(low), float(high)
+
+
+def _holds(value: float, interval: str) -> bool:
+    low, high = _limits(interval)
+    above = value >= low if interval[0] == "[" else value > low
+    below = value <= high if interval[-1] == "]" else value < high
+    return above and below and math.isfinite(value)
+
+
+def _in_words(interval: str) -> str:
+    low, high = _limits(interval)
+    least = f"at least {low:g}" if interval[0] == "[" else f"above {low:g}"
+    if high == math.inf:
+        return least
+    return f"{least} and {'at most' if interval[-1] == ']' else 'below'} {high:.10g}"

@@ -1,0 +1,25 @@
+"""`resume=FOLDER` alone continues a run with the words of its first start."""
+
+import json
+from pathlib import Path
+
+from cnnlab.errors import UserError
+
+
+def with_first_words(words: list[str]) -> list[str]:
+    """`words`, preceded by those the run in `resume=FOLDER` was started with.
+
+    Words typed again must mean the same: the record refuses a config that differs.
+
+    Raises:
+        UserError: FOLDER holds no run.
+    """
+    folders = [word.partition("=")[2] for word in words if word.startswith("resume=")]
+    if not folders or folders[-1] in ("", "null"):
+        return words
+    record = Path(folders[-1]) / "run.json"
+    try:
+        first = json.loads(record.read_text())["overrides"]
+    except (OSError, ValueError, KeyError):
+        raise UserError(f"resume={folders[-1]}: not a run folder (no readable run.json)") from None
+    return [*first, *words]

@@ -1,0 +1,1 @@
+"""Data sets: readers of standard formats, splits, order, loaders and transforms."""

@@ -1,0 +1,200 @@
+"""Batched augmentation and normalisation of uint8 images, on whatever device the batch is.
+
+Nothing here waits for the device: what needs a number on the host (the share of mixup, the patch of
+cutmix) is drawn on the host, and no tensor's value decides what is run. Targets are labels; label
+smoothing is the loss's business.
+"""
+
+import math
+import random
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from cnnlab.data.augment import Augment
+from cnnlab.data.batch import Batch
+from cnnlab.data.sampling import rank_and_world
+from cnnlab.data.seeding import mix
+
+ERASED_AREA = (0.02, 1 / 3)  # share of the image, Zhong et al. 2020 as timm and torchvision have it
+ERASED_RATIO = (0.3, 1 / 0.3)  # height / width
+
+# Keep the streams apart from each other and from the step's, which is mix(seed, rank, step).
+_ON_DEVICE, _ON_HOST = 1, 2
+
+
+class BatchTransforms:
+    """Pad-crop, flip, normalise, mixup or cutmix, random erasing, in this order.
+
+    Args:
+        augment: what training does.
+        padding: pixels around an image before a crop of its size; 0: no crop.
+        num_classes: K, for the shares that mixup and cutmix make of class ids.
+        mean: of each channel, for values in 0..1.
+        std: likewise.
+        seed: randomness is a function of (seed, rank, step).
+    """
+
+    def __init__(
+        self,
+        augment: Augment,
+        padding: int,
+        num_classes: int,
+        mean: list[float],
+        std: list[float],
+        seed: int,
+    ) -> None:
+        self.augment, self.padding, self.num_classes = augment, padding, num_classes
+        self.mean, self.std, self.seed = mean, std, seed
+        self._constants: dict[torch.device, tuple[Tensor, Tensor, Generator]] = {}
+
+    def __call__(self, batch: Batch, training: bool, step: int) -> Batch:
+        """uint8 `(B, C, H, W)` -> float32 `(B, C, H, W)`; targets change under mixup and cutmix."""
+        mean, scale, generator = self._on(batch.images.device)
+        if not training:
+            return batch._replace(images=normalise(batch.images, mean, scale))
+        rank, _ = rank_and_world()
+        generator.manual_seed(mix(self.seed, rank, step, _ON_DEVICE))
+        images = batch.images
+        if self.padding:
+            images = random_crop(images, self.padding, generator)
+        if self.augment.flip:
+            images = random_flip(images, generator)
+        batch = batch._replace(images=normalise(images, mean, scale))
+        if self.augment.mixup or self.augment.cutmix:
+            batch = self._mixed(batch, random.Random(mix(self.seed, rank, step, _ON_HOST)))
+        if self.augment.erasing:
+            batch = batch._replace(
+                images=random_erasing(batch.images, self.augment.erasing, generator)
+            )
+        return batch
+
+    def _mixed(self, batch: Batch, draw: random.Random) -> Batch:
+        """Mixup or cutmix; where both are on, each at every other step on average."""
+        alpha, beta = self.augment.mixup, self.augment.cutmix
+        targets = shares(batch.targets, self.num_classes)
+        if alpha and (not beta or draw.random() < 0.5):
+            images, targets = mixup(batch.images, targets, draw.betavariate(alpha, alpha))
+        else:
+            centre = (draw.random(), draw.random())
+            images, targets = cutmix(batch.images, targets, draw.betavariate(beta, beta), centre)
+        return batch._replace(images=images, targets=targets)
+
+    def _on(self, device: torch.device) -> tuple[Tensor, Tensor, Generator]:
+        if device not in self._constants:
+            mean = torch.tensor(self.mean, device=device).view(-1, 1, 1) * 255
+            scale = 1 / (torch.tensor(self.std, device=device).view(-1, 1, 1) * 255)
+            self._constants[device] = mean, scale, Generator(device)
+        return self._constants[device]
+
+
+def normalise(images: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
+    """`(images - mean) * scale` in float32; `mean` and `scale` are `(C, 1, 1)`, for 0..255."""
+    return images.float().sub_(mean).mul_(scale)
+
+
+def random_crop(images: Tensor, padding: int, generator: Generator) -> Tensor:
+    """Pad by `padding` zeros on each side, and crop back, each image elsewhere."""
+    shifts = torch.randint(
+        2 * padding + 1, (2, len(images)), generator=generator, device=images.device
+    )
+    height, width = images.shape[-2:]
+    return crop(F.pad(images, (padding,) * 4), shifts[0], shifts[1], (height, width))
+
+
+def crop(images: Tensor, top: Tensor, left: Tensor, size: tuple[int, int]) -> Tensor:
+    """From `(B, C, H, W)` the windows of `size` that begin at `top` and `left`, int64 `(B,)` each.
+
+    The rows of the windows are runs of w values in memory; an overlapping view has one such run for
+    each value to begin with, and the runs wanted are selected from it. Of the vectorised ways
+    measured (advanced indexing, views by shift, flat and two-step gathers) the fastest on a CPU:
+    0.14 ms for 128 images of 3x32x32 on one core, where a gather over all pixels takes 0.38.
+    """
+    (batch, channels, height, width), (h, w) = images.shape, size
+    device = images.device
+    planes = torch.arange(batch * channels, device=device).view(batch, channels, 1) * height
+    rows = planes + torch.arange(h, device=device) + top.view(-1, 1, 1)
+    starts = rows * width + left.view(-1, 1, 1)
+    runs = images.reshape(-1).unfold(0, w, 1)
+    return runs.index_select(0, starts.flatten()).view(batch, channels, h, w)
+
+
+def random_flip(images: Tensor, generator: Generator) -> Tensor:
+    """Mirror each image left and right with probability 1/2."""
+    batch, device = len(images), images.device
+    mirrored = torch.randint(2, (batch,), generator=generator, device=device)
+    both = torch.cat((images, images.flip(-1)))  # whole images are copied, faster than torch.where
+    return both.index_select(0, torch.arange(batch, device=device) + batch * mirrored)
+
+
+def shares(targets: Tensor, num_classes: int) -> Tensor:
+    """Class ids `(B,)` to float32 `(B, K)`; several labels an image stay as they are."""
+    if targets.ndim > 1:
+        return targets
+    # Not F.one_hot, which reads the values back to check them.
+    return (targets[:, None] == torch.arange(num_classes, device=targets.device)).float()
+
+
+def mixup(images: Tensor, targets: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """`share` of each image and its targets, the rest from its neighbour in the batch.
+
+    Zhang et al. 2018, arXiv:1710.09412; one share a batch, as the authors' code has it.
+    """
+    return (
+        torch.lerp(images.roll(1, 0), images, share),
+        torch.lerp(targets.roll(1, 0), targets, share),
+    )
+
+
+def cutmix(
+    images: Tensor, targets: Tensor, share: float, centre: tuple[float, float]
+) -> tuple[Tensor, Tensor]:
+    """Put a patch of each image's neighbour in the batch onto it, the same place for all.
+
+    Yun et al. 2019, arXiv:1905.04899, algorithm 1: the patch has `sqrt(1 - share)` of height and
+    width and is cut off at the border; targets follow the area it really has.
+
+    Args:
+        images: float `(B, C, H, W)`.
+        targets: float `(B, K)`.
+        share: of each image's area that stays.
+        centre: of the patch, in 0..1 of height and width.
+    """
+    height, width = images.shape[-2:]
+    side = math.sqrt(1 - share)
+    (top, bottom), (left, right) = (
+        (round(max(0, c - side / 2) * n), round(min(1, c + side / 2) * n))
+        for c, n in zip(centre, (height, width), strict=True)
+    )
+    mixed = images.clone()
+    mixed[:, :, top:bottom, left:right] = images.roll(1, 0)[:, :, top:bottom, left:right]
+    stays = 1 - (bottom - top) * (right - left) / (height * width)
+    return mixed, torch.lerp(targets.roll(1, 0), targets, stays)
+
+
+def random_erasing(images: Tensor, probability: float, generator: Generator) -> Tensor:
+    """With `probability` fill a rectangle of an image with normal noise.
+
+    Zhong et al. 2020, arXiv:1708.04896, with timm's noise a pixel. A rectangle that is too long for
+    the image is cut to it (the paper draws again, which would have to wait for the device).
+
+    Args:
+        images: float `(B, C, H, W)`, normalised.
+        probability: for each image.
+        generator: on the images' device.
+    """
+    (batch, _, height, width), device = images.shape, images.device
+    hit, area, ratio, y, x = torch.rand(5, batch, 1, generator=generator, device=device)
+    area = height * width * (ERASED_AREA[0] + (ERASED_AREA[1] - ERASED_AREA[0]) * area)
+    low, high = math.log(ERASED_RATIO[0]), math.log(ERASED_RATIO[1])
+    ratio = torch.exp(low + (high - low) * ratio)
+    h = (area * ratio).sqrt().round().clamp(1, height)
+    w = (area / ratio).sqrt().round().clamp(1, width)
+    rows, columns = torch.arange(height, device=device), torch.arange(width, device=device)
+    top, left = (y * (height - h + 1)).floor(), (x * (width - w + 1)).floor()
+    in_rows = (rows >= top) & (rows < top + h) & (hit < probability)
+    in_columns = (columns >= left) & (columns < left + w)
+    erased = in_rows[:, None, :, None] & in_columns[:, None, None, :]
+    noise = torch.randn(images.shape, generator=generator, device=device)
+    return torch.where(erased, noise, images)

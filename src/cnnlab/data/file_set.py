@@ -1,0 +1,187 @@
+"""Base of the sets whose images are files."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import timm.data
+
+from cnnlab.data.augment import Augment
+from cnnlab.data.check_files import check_files
+from cnnlab.data.image_files import ImageFiles, Listing
+from cnnlab.data.loader import Loader
+from cnnlab.data.module import DataModule, Splits
+from cnnlab.data.sample_transforms import EvalTransform, Interpolation, TrainTransform
+from cnnlab.data.splits import hold_out
+from cnnlab.errors import UserError
+
+NUM_NAMED = 10
+"""How many files a message or the record names of those that share a fault."""
+
+
+class FileSet(DataModule):
+    """Colour images in files, of any size and format; grey ones become RGB.
+
+    Training takes a random-resized crop, evaluation what timm does for the net (resize, centre
+    crop). A subclass implements `read` with `splits_of`.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: str,
+        image_size: int,
+        crop_pct: float | None,
+        interpolation: Literal["bilinear", "bicubic"] | None,
+        bad_files: Literal["error", "skip"],
+        seed: int,
+        split_seed: int,
+        val_fraction: float,
+        fraction: float,
+        sampler: Literal["shuffle", "balanced"],
+        batch_size: int,
+        eval_batch_size: int,
+        workers: int | Literal["auto"],
+        mean: list[float] | None,
+        std: list[float] | None,
+        augment: Augment,
+    ) -> None:
+        super().__init__(
+            seed=seed,
+            split_seed=split_seed,
+            val_fraction=val_fraction,
+            fraction=fraction,
+            sampler=sampler,
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+            workers=workers,
+            mean=mean,
+            std=std,
+            augment=replace(augment, flip=False),  # done with the crop, where it costs least
+        )
+        self.sample_augment = augment
+        if image_size < 1:
+            raise UserError(f"data.image_size={image_size} must be at least 1")
+        if crop_pct is not None and not 0 < crop_pct <= 1:
+            raise UserError(f"data.crop_pct={crop_pct} must be above 0 and at most 1")
+        self.root = Path(root).expanduser()
+        self.size, self.crop_pct, self.interpolation = image_size, crop_pct, interpolation
+        self.crop_mode = "center"
+        self.bad_files: Literal["error", "skip"] = bad_files
+
+    def splits_of(
+        self, listings: Mapping[str, Listing], classes: list[str], test_fraction: float
+    ) -> Splits:
+        """Splits from what the set comes as: `train`, and perhaps `val` and `test`.
+
+        Where there is no test it is held out of train, and so is val after it; shares are of what
+        train had. With `test_fraction` 0, test is val.
+        """
+        train, total = listings["train"], len(listings["train"].names)
+        test, val = listings.get("test"), listings.get("val")
+        if test is None and test_fraction:
+            kept, held = hold_out(train.targets, round(test_fraction * total), self.split_seed)
+            train, test = train.take(kept), train.take(held)
+        if val is None:
+            count = round(self.val_fraction * total)
+            kept, held = hold_out(train.targets, count, self.split_seed)
+            train, val = train.take(kept), train.take(held)
+        val_files = self._files(val)
+        return Splits(
+            self._files(train),
+            val_files,
+            val_files if test is None else self._files(test),
+            classes,
+            channels=3,
+            image_size=(self.size, self.size),
+            test_is_val=test is None,
+        )
+
+    def _files(self, listing: Listing) -> ImageFiles:
+        return ImageFiles(self.root, listing, self.bad_files)
+
+    def adopt(self, pretrained_cfg: Mapping[str, Any]) -> None:
+        super().adopt(pretrained_cfg)
+        # timm's own reading of the net's configuration, with its own defaults for what is not in it
+        net = timm.data.resolve_data_config(pretrained_cfg=dict(pretrained_cfg))
+        self.crop_mode = net["crop_mode"]
+        if self.crop_pct is None:
+            self.crop_pct = net["crop_pct"]
+        if self.interpolation is None:
+            self.interpolation = net["interpolation"]
+
+    def train_dataloader(self) -> Loader:
+        source = self._ready().train
+        assert isinstance(source, ImageFiles)
+        source.transform = TrainTransform(
+            self.size, self._known_interpolation(), self.sample_augment, self.seed
+        )
+        return super().train_dataloader()
+
+    def val_dataloader(self) -> Loader:
+        self._set_eval_transform(self._ready().val)
+        return super().val_dataloader()
+
+    def test_dataloader(self) -> Loader:
+        self._set_eval_transform(self._ready().test)
+        return super().test_dataloader()
+
+    def _set_eval_transform(self, source: object) -> None:
+        assert isinstance(source, ImageFiles)
+        if self.crop_pct is None or self.mean is None:
+            raise UserError(
+                f"data.crop_pct={self.crop_pct} and data.mean={self.mean}: null is what the net "
+                "was trained with, and there is no net; give both"
+            )
+        source.transform = EvalTransform(
+            self.size, self.crop_pct, self._known_interpolation(), self.crop_mode, self.mean
+        )
+
+    def _known_interpolation(self) -> Interpolation:
+        if self.interpolation is None:
+            raise UserError(
+                "data.interpolation=null is what the net was trained with, and there is no net; "
+                "say bilinear or bicubic"
+            )
+        return self.interpolation
+
+    def summary(self) -> dict[str, Any]:
+        return super().summary() | {
+            "image_size": self.size,
+            "crop_pct": self.crop_pct,
+            "interpolation": self.interpolation,
+            "crop_mode": self.crop_mode,
+            "skipped_files": self.skipped_files(),
+        }
+
+    def skipped_files(self) -> dict[str, list[str]]:
+        """Of each split that was read: the first files left out so far, relative to the root."""
+        return {
+            name: [
+                loader.source.names[id]
+                for id in islice(sorted(loader.skipped), NUM_NAMED)
+                if isinstance(loader.source, ImageFiles)
+            ]
+            for name, loader in self._loaders.items()
+        }
+
+    def check_files(self, say: Callable[[str], None]) -> None:
+        """Open the files, tell what was found, line by line.
+
+        Raises:
+            UserError: some cannot be read and `bad_files` is `error`.
+        """
+        splits = self._ready()
+        sources = {"train": splits.train, "val": splits.val, "test": splits.test}
+        if splits.test_is_val:
+            del sources["test"]
+        report = check_files({k: v for k, v in sources.items() if isinstance(v, ImageFiles)})
+        for line in report.lines(splits.classes):
+            say(line)
+        if report.unreadable and self.bad_files == "error":
+            raise UserError(
+                f"{len(report.unreadable)} files cannot be read (above); mend or remove them, or "
+                "leave such files out with data.bad_files=skip"
+            )

@@ -1,0 +1,126 @@
+"""From a source and a sampler to batches, gathered from memory or read by worker processes."""
+
+from collections.abc import Generator, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from cnnlab.data.batch import Batch, collate
+from cnnlab.data.sampling import BatchSampler
+from cnnlab.data.source import BatchSource, SampleSource, Source
+from cnnlab.errors import UserError
+
+_Key = tuple[int, list[int]]  # epoch, ids
+
+
+class Loader:
+    """The batches of one split, again and again.
+
+    Nothing is decided before the first `next()`: Lightning calls `iter()` when it sets a fit up,
+    and `set_epoch`, which it finds through the attribute `sampler`, only afterwards. There is no
+    attribute `dataset`, by which Lightning would rebuild the loader.
+
+    Args:
+        source: what to read.
+        sampler: which ids each batch has, and of which epoch.
+        workers: processes that read a `SampleSource`; 0: this one. They stay alive between epochs.
+        pin_memory: batches lie in page-locked memory, from which the copy to a GPU does not wait.
+
+    Attributes:
+        skipped: ids of the samples that could not be read and were left out by the user's choice.
+    """
+
+    batch_sampler: None = None
+    """What a torch DataLoader has; Lightning asks everything that has `sampler` for it."""
+
+    def __init__(
+        self, source: Source, sampler: BatchSampler, workers: int, pin_memory: bool
+    ) -> None:
+        self.source, self.sampler = source, sampler
+        self.workers, self.pin_memory = workers, pin_memory
+        self.skipped: set[int] = set()
+        self._keys: list[_Key] = []  # of the coming pass
+        self._reader: DataLoader | None = None
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[Batch]:
+        yield from self.batches_from(0)
+
+    def batches_from(self, first: int) -> Iterator[Batch]:
+        """The batches of the sampler's epoch, from number `first` on."""
+        batches = self.sampler.batches()[first:]
+        if isinstance(self.source, BatchSource):
+            for ids in batches:
+                batch = self.source.fetch(ids)
+                yield _pinned(batch) if self.pin_memory else batch
+            return
+        assert isinstance(self.source, SampleSource)
+        epoch = self.sampler.epoch
+        keys = [(epoch, ids.tolist()) for ids in batches]
+        results = self._read(self.source, keys)
+        for (_, asked), result in zip(keys, results, strict=True):
+            if isinstance(result, UserError):
+                # End the workers now: collected later, with the traceback, each takes 5 seconds.
+                results.close()
+                self._reader = None
+                raise result
+            if len(result.ids) < len(asked):
+                self.skipped |= set(asked) - set(result.ids.tolist())
+            yield result
+
+    def _read(
+        self, source: SampleSource, keys: list[_Key]
+    ) -> Generator[Batch | UserError, None, None]:
+        if not self.workers:
+            reader = _Reader(source)
+            for key in keys:
+                batch = reader[key]
+                yield _pinned(batch) if self.pin_memory and isinstance(batch, Batch) else batch
+            return
+        self._keys[:] = keys
+        if self._reader is None:
+            self._reader = DataLoader(
+                _Reader(source),
+                batch_size=None,  # the keys are whole batches
+                sampler=self._keys,
+                collate_fn=_as_it_is,
+                num_workers=self.workers,
+                persistent_workers=True,
+                pin_memory=self.pin_memory,
+                # Its own, since DataLoader draws a seed: the run's generator stays as it is.
+                generator=torch.Generator(),
+            )
+        yield from self._reader
+
+
+class _Reader(Dataset):
+    """What a worker holds: key in, batch out.
+
+    A UserError is returned and not raised: torch would wrap it in the worker's traceback.
+    """
+
+    def __init__(self, source: SampleSource) -> None:
+        self.source = source
+
+    def __getitem__(self, key: _Key) -> Batch | UserError:
+        epoch, ids = key
+        try:
+            samples = [(id, self.source.load(id, epoch)) for id in ids]
+        except UserError as error:
+            return error
+        read = [(id, sample) for id, sample in samples if sample is not None]
+        if not read:
+            return UserError(f"none of the {len(ids)} images of a batch can be read; ids {ids}")
+        return collate([sample for _, sample in read], [id for id, _ in read])
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def _pinned(batch: Sequence[Tensor]) -> Batch:
+    return Batch(*(tensor.pin_memory() for tensor in batch))

@@ -1,0 +1,247 @@
+"""The base of all data sets: splits in, prepared batches out."""
+
+import os
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, NamedTuple
+
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+
+from cnnlab.data.augment import Augment
+from cnnlab.data.batch import Batch
+from cnnlab.data.batch_transforms import BatchTransforms
+from cnnlab.data.loader import Loader
+from cnnlab.data.sampling import BatchSampler, EvalSampler, OverfitSampler, TrainSampler
+from cnnlab.data.source import Source
+from cnnlab.data.splits import hold_out, stratified
+from cnnlab.errors import UserError
+
+MAX_AUTO_WORKERS = (
+    16  # beyond that, a machine's memory and disks are the limit sooner than its cores
+)
+
+
+class Splits(NamedTuple):
+    """What a set gives: three sources and the facts about them."""
+
+    train: Source
+    val: Source
+    test: Source
+    classes: list[str]
+    channels: int
+    """3, or 1 for grey."""
+    image_size: tuple[int, int]
+    """Height and width in pixels that training sees."""
+    test_is_val: bool = False
+    """Whether the test split is the validation split (ImageNet), so that the record says so."""
+
+
+class DataModule(LightningDataModule):
+    """A set of images. A subclass implements `read`; keys of its own go into its own `__init__`.
+
+    Batch sizes are per process. `setup` is called before the net is built, since classes flow from
+    the data to the head; `adopt` after it.
+
+    Attributes (after `setup`):
+        classes: class names, by id.
+        channels: 3, or 1 for grey.
+        image_size: height and width in pixels that training sees.
+        multi_label: whether an image may have several classes.
+        class_counts: images of each class in the training split.
+    """
+
+    tasks: ClassVar[tuple[str, ...]] = ("classification",)
+    """The tasks the set serves; read statically by `cnnlab.config`."""
+    crops_on_device: ClassVar[bool] = False
+    """Whether `augment.padding` holds: small images, padded and cropped batch by batch."""
+
+    classes: list[str]
+    channels: int
+    image_size: tuple[int, int]
+    multi_label: bool
+    class_counts: list[int]
+
+    def __init__(
+        self,
+        *,
+        seed: int,
+        split_seed: int,
+        val_fraction: float,
+        fraction: float,
+        sampler: Literal["shuffle", "balanced"],
+        batch_size: int,
+        eval_batch_size: int,
+        workers: int | Literal["auto"],
+        mean: list[float] | None,
+        std: list[float] | None,
+        augment: Augment,
+    ) -> None:
+        super().__init__()
+        _check("val_fraction", val_fraction, 0 < val_fraction < 1, "between 0 and 1")
+        _check("fraction", fraction, 0 < fraction <= 1, "above 0 and at most 1")
+        _check("batch_size", batch_size, batch_size >= 1, "at least 1")
+        _check("eval_batch_size", eval_batch_size, eval_batch_size >= 1, "at least 1")
+        _check("workers", workers, workers == "auto" or workers >= 0, "auto, or at least 0")
+        self.seed, self.split_seed = seed, split_seed
+        self.val_fraction, self.fraction, self.sampler = val_fraction, fraction, sampler
+        self.batch_size, self.eval_batch_size, self.workers = batch_size, eval_batch_size, workers
+        self.mean = None if mean is None else list(mean)
+        self.std = None if std is None else list(std)
+        self.augment = augment
+        self.splits: Splits | None = None
+        self._loaders: dict[str, Loader] = {}
+        self._transforms: BatchTransforms | None = None
+
+    # What a set gives ---------------------------------------------------------------------------
+
+    def read(self) -> Splits:
+        """Open the set. Where it has no val split of its own, `hold_out` takes one out of train.
+
+        `fraction` is applied by the caller, after this, so val and test stay what they are.
+
+        Raises:
+            UserError: files are missing or wrong; says what was looked for and how to get it.
+        """
+        raise NotImplementedError(type(self).__name__)
+
+    def hold_out(self, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """The ids to train on and those of val: `val_fraction`, stratified, by `split_seed`."""
+        kept, held = hold_out(targets, round(self.val_fraction * len(targets)), self.split_seed)
+        if len(held) == 0:
+            raise UserError(
+                f"data.val_fraction={self.val_fraction} of {len(targets)} images is none"
+            )
+        return kept, held
+
+    # What a run calls ---------------------------------------------------------------------------
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read the splits, once.
+
+        Raises:
+            UserError: see `read`; an empty split.
+        """
+        if self.splits is not None:
+            return
+        splits = self.read()
+        for name, source in (
+            ("training", splits.train),
+            ("val", splits.val),
+            ("test", splits.test),
+        ):
+            if len(source) == 0:
+                raise UserError(f"{type(self).__name__}: the {name} split has no images")
+        if self.fraction != 1.0:
+            kept = stratified(splits.train.targets, self.fraction, self.split_seed)
+            splits = splits._replace(train=splits.train.subset(kept))
+        targets = splits.train.targets
+        self.classes, self.channels = splits.classes, splits.channels
+        self.image_size = splits.image_size
+        self.multi_label = targets.ndim > 1
+        counts = (
+            targets.sum(0) if self.multi_label else targets.bincount(minlength=len(self.classes))
+        )
+        self.class_counts = [int(count) for count in counts]
+        self.splits = splits
+
+    def adopt(self, pretrained_cfg: Mapping[str, Any]) -> None:
+        """Take from a net's timm configuration what `data.mean` and `data.std` leave open."""
+        if self.mean is None:
+            self.mean = list(pretrained_cfg["mean"])
+        if self.std is None:
+            self.std = list(pretrained_cfg["std"])
+
+    def summary(self) -> dict[str, Any]:
+        """Plain values for the run record; equal `digest` entries mean the same samples."""
+        splits = self._ready()
+        sources = {"train": splits.train, "val": splits.val, "test": splits.test}
+        return {
+            "name": type(self).__name__,
+            "sizes": {name: len(source) for name, source in sources.items()},
+            "digest": {name: source.digest() for name, source in sources.items()},
+            "num_classes": len(self.classes),
+            "test_is_val": splits.test_is_val,
+            "mean": self.mean,
+            "std": self.std,
+            "skipped": {name: len(loader.skipped) for name, loader in self._loaders.items()},
+        }
+
+    def train_dataloader(self) -> Loader:
+        train = self._ready().train
+        overfit = self.trainer is not None and self.trainer.overfit_batches > 0  # type: ignore[attr-defined]
+        new_sampler = OverfitSampler if overfit else TrainSampler
+        balanced = self.sampler == "balanced"
+        sampler = new_sampler(train.targets, self.batch_size, self.seed, balanced)
+        return self._loader("train", train, sampler)
+
+    def val_dataloader(self) -> Loader:
+        return self._eval_loader("val", self._ready().val)
+
+    def test_dataloader(self) -> Loader:
+        return self._eval_loader("test", self._ready().test)
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        assert self.trainer is not None
+        # Lightning counts a batch after this hook: total_batch_idx is still the last one's. It
+        # counts batches, not optimizer steps, so accumulated ones differ; checkpoints hold it.
+        step = self.trainer.fit_loop.total_batch_idx + 1
+        batch = self.prepare(batch, bool(self.trainer.training), step)
+        images = self.trainer.precision_plugin.convert_input(batch.images)  # 16-true and bf16-true
+        return batch._replace(images=images)
+
+    def prepare(self, batch: Batch, training: bool, step: int) -> Batch:
+        """uint8 in, float32 and normalised out, on the batch's device; augmented if `training`.
+
+        Args:
+            batch: as the loaders give it.
+            training: whether to augment.
+            step: of the run; randomness is a function of (data.seed, rank, step).
+        """
+        if self._transforms is None:
+            self._transforms = self._new_transforms()
+        return self._transforms(batch, training, step)
+
+    # Inside -------------------------------------------------------------------------------------
+
+    def _ready(self) -> Splits:
+        self.setup()
+        assert self.splits is not None
+        return self.splits
+
+    def _new_transforms(self) -> BatchTransforms:
+        for key, value in (("mean", self.mean), ("std", self.std)):
+            if value is None or len(value) != self.channels:
+                raise UserError(
+                    f"data.{key}={value} must have one number for each of the {self.channels} "
+                    "channels of the images"
+                )
+        assert self.mean is not None
+        assert self.std is not None
+        return BatchTransforms(
+            self.augment,
+            self.augment.padding if self.crops_on_device else 0,
+            len(self.classes),
+            self.mean,
+            self.std,
+            self.seed,
+        )
+
+    def _eval_loader(self, name: str, source: Source) -> Loader:
+        return self._loader(name, source, EvalSampler(len(source), self.eval_batch_size))
+
+    def _loader(self, name: str, source: Source, sampler: BatchSampler) -> Loader:
+        on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+        self._loaders[name] = Loader(source, sampler, self._num_workers(), pin_memory=on_gpu)
+        return self._loaders[name]
+
+    def _num_workers(self) -> int:
+        if self.workers != "auto":
+            return self.workers
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        devices = 1 if self.trainer is None else self.trainer.num_devices  # of this machine
+        return max(1, min((cores or 1) // devices, MAX_AUTO_WORKERS))
+
+
+def _check(key: str, value: object, holds: bool, allowed: str) -> None:
+    if not holds:
+        raise UserError(f"data.{key}={value} must be {allowed}")

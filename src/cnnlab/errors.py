@@ -1,0 +1,34 @@
+"""The errors a user can mend. Each is one line and ends the program with exit code 2."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+
+
+class UserError(ValueError):
+    """Something the user wrote or laid out wrongly; printed as one line, without a traceback.
+
+    The text names the config key or file, the value, what is allowed and the nearest match.
+    """
+
+
+def nearest(word: str, allowed: Iterable[str]) -> str:
+    """``"; did you mean 'groups'?"`` for the allowed word closest to `word`, else ``""``."""
+    close = get_close_matches(word, list(allowed), n=1, cutoff=0.6)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn a `UserError`, also one that Hydra wrapped, into one line and exit code 2."""
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, UserError):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None:
+            raise
+        print(f"error: {cause}", file=sys.stderr)
+        sys.exit(2)

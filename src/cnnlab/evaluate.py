@@ -1,0 +1,59 @@
+"""The verb `test`: the test split under a run's checkpoint, or under any weights."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cnnlab.config import Composed
+from cnnlab.errors import UserError
+
+
+def checkpoint_words(checkpoint: Path) -> list[str]:
+    """The config words of the run that `checkpoint` (a file in it, or its folder) belongs to.
+
+    Raises:
+        UserError: no such file, or it is not in a run folder.
+    """
+    if not checkpoint.exists():
+        raise UserError(f"{checkpoint}: no such file")
+    for folder in (checkpoint, *checkpoint.resolve().parents[:2]):
+        if (folder / "run.json").is_file():
+            return list(json.loads((folder / "run.json").read_text())["overrides"])
+    raise UserError(
+        f"{checkpoint}: not in a run folder (run.json is missing); for a file of weights use "
+        "test model=NET model.weights=FILE data=SET"
+    )
+
+
+def evaluate(composed: Composed, checkpoint: Path | None) -> dict[str, float]:
+    """Metrics on the test split, `test/...`, with the number of samples as `test/samples`.
+
+    In float32 unless the words say otherwise, so that figures do not depend on the processor.
+
+    Raises:
+        UserError: weights that do not fill the net, classifier included.
+    """
+    from hydra.utils import instantiate
+
+    from cnnlab import trainer as trainers
+    from cnnlab.tasks.build import build_parts
+    from cnnlab.tracking.checkpoint_io import AtomicCheckpointIO
+
+    cfg = composed.cfg.copy()
+    if not any(word.startswith("trainer.precision=") for word in composed.overrides):
+        cfg.trainer.precision = "32-true"
+    trainers.resolve(cfg.trainer)
+    data, task = build_parts(cfg)
+    report: Any = getattr(task.net.backbone, "load_report", None)
+    if checkpoint is None and report is None:
+        raise UserError("test: no weights; give RUN/checkpoints/best.ckpt or model.weights=FILE")
+    if checkpoint is None and report.reinitialised:
+        raise UserError(f"test: {report}; a net that is partly new is not worth testing")
+    if checkpoint is not None and checkpoint.is_dir():
+        checkpoint = checkpoint / "checkpoints" / "best.ckpt"
+    trainer = instantiate(cfg.trainer)(task, [], [], AtomicCheckpointIO())
+    path = None if checkpoint is None else str(checkpoint)
+    (metrics,) = trainer.test(task, data, ckpt_path=path, weights_only=True, verbose=False)
+    return {key: float(value) for key, value in metrics.items()} | {
+        "test/samples": data.summary()["sizes"]["test"]
+    }

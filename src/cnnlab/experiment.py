@@ -1,0 +1,144 @@
+"""One run: its parts put together, driven, and told to the record."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from lightning.pytorch import Trainer, seed_everything
+from omegaconf import DictConfig, OmegaConf
+
+from cnnlab import trainer as trainers
+from cnnlab.complexity.count import count
+from cnnlab.complexity.table import cost_keys, summary_line
+from cnnlab.complexity.timing import latency_ms, peak_memory_mb
+from cnnlab.config import Composed
+from cnnlab.data.module import DataModule
+from cnnlab.tasks.base import Task
+from cnnlab.tasks.build import build_parts
+from cnnlab.tracking.checkpoint_io import AtomicCheckpointIO
+from cnnlab.tracking.record import RunRecord
+
+
+class Experiment:
+    """A composed and checked config on its way to a finished run folder.
+
+    Opening it makes `auto` settings definite, seeds everything and opens the record; use it as a
+    context, so that the record says how the run ended.
+
+    Raises:
+        UserError: the run to resume cannot be continued.
+    """
+
+    data: DataModule
+    task: Task
+    trainer: Trainer
+
+    def __init__(self, composed: Composed) -> None:
+        self.cfg: DictConfig = composed.cfg.copy()
+        trainers.resolve(self.cfg.trainer)
+        seed_everything(self.cfg.seed, verbose=False)
+        plain: Any = OmegaConf.to_container(self.cfg, resolve=True)
+        self.record = RunRecord.open(plain, composed.choices, composed.overrides)
+
+    def __enter__(self) -> "Experiment":
+        self.record.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.record.__exit__(*error)
+
+    def build(self) -> None:
+        """Data (set up), task (net built), trainer (callbacks, record and mirrors attached)."""
+        self.data, self.task = build_parts(self.cfg)
+        mirrors = [instantiate(node) for node in (self.cfg.logger or {}).values() if node]
+        callbacks = [instantiate(node) for node in (self.cfg.callbacks or {}).values() if node]
+        self.trainer = instantiate(self.cfg.trainer)(
+            self.task, callbacks, [self.record, *mirrors], AtomicCheckpointIO()
+        )
+        self.record.attach(mirrors)
+
+    def measure_cost(self) -> None:
+        """Parameters, MACs, activations and latency at the size training sees, before training."""
+        size = (self.data.channels, *self.data.image_size)
+        cost = count(self.task.net, size)
+        latency = None
+        if self.trainer.is_global_zero:
+            latency = latency_ms(
+                self.task.net,
+                size,
+                self.trainer.strategy.root_device,
+                self.trainer.precision_plugin.forward_context,
+            )
+            self._say(f"net      {self.record.name}: {summary_line(cost, latency)}")
+            if report := getattr(self.task.net.backbone, "load_report", None):
+                self._say(f"weights  {report}")
+        self.record.describe(self.data.summary(), cost_keys(cost, latency))
+        self.cost_line = summary_line(cost, latency)
+
+    def fit(self) -> None:
+        """Train, from the last checkpoint where the run is a resumed one."""
+        last = self.record.last_checkpoint
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+        self._timed(
+            "time/fit_s",
+            lambda: self.trainer.fit(self.task, self.data, ckpt_path=last, weights_only=True),
+        )
+
+    def test(self) -> None:
+        """Test the checkpoint best on val, and keep its weights."""
+        # Every process must load the same; the first one alone knows what it wrote.
+        best = self.trainer.strategy.broadcast(self.record.best_checkpoint)
+        self._timed(
+            "time/test_s",
+            lambda: self.trainer.test(
+                self.task, self.data, ckpt_path=best, weights_only=True, verbose=False
+            ),
+        )
+        device = self.trainer.strategy.root_device
+        # Once more: by now it is known which files could not be read.
+        self.record.describe(self.data.summary(), {"cost/peak_memory_mb": peak_memory_mb(device)})
+        self.record.keep(self.task.net, self.task.results, Path(best).stem if best else "last")
+
+    def metrics(self) -> dict[str, float]:
+        """All that was logged, the last value of each key."""
+        fields = self.record.fields
+        if not fields:  # not the first process
+            return {k: float(v) for k, v in self.trainer.callback_metrics.items()}
+        return {**fields["metrics"], **fields["cost"]}
+
+    def closing_block(self) -> str:
+        """The end in a few lines: result, cost, where the run lies, what to type next."""
+        metrics, fields = self.metrics(), self.record.fields
+        shown = [f"{k} {v:.4f}" for k, v in metrics.items() if k.startswith("test/")]
+        best = fields["best"]
+        which = f"checkpoint best by {best['key']} (epoch {best['epoch'] + 1})" if best else "last"
+        folder = self.record.folder
+        seconds = metrics["time/fit_s"] + metrics["time/test_s"]
+        return "\n".join(
+            [
+                "",
+                f"result   {'  '.join(shown)}",
+                f"         of the {which if best else 'last checkpoint'}",
+                f"cost     {self.cost_line}",
+                f"run      {folder} ({seconds:.0f} s: fit and test)",
+                f"next     python -m cnnlab test {folder}/checkpoints/best.ckpt",
+                "         python train.py --help",
+            ]
+        )
+
+    def _timed(self, key: str, act: Callable[[], Any]) -> None:
+        start = time.monotonic()
+        act()
+        self._log({key: time.monotonic() - start})
+
+    def _log(self, values: dict[str, float | None]) -> None:
+        known = {key: value for key, value in values.items() if value is not None}
+        for logger in self.trainer.loggers:
+            logger.log_metrics(known, step=self.trainer.global_step)
+
+    def _say(self, line: str) -> None:
+        print(line, flush=True)

@@ -1,0 +1,41 @@
+"""The page of `python train.py --help`. It reads folder listings: nothing is composed."""
+
+from pathlib import Path
+
+_PAGE = """\
+Train one network, test it, keep a record.
+
+  python train.py                                          embedded digits, CIFAR ResNet-20: about a minute
+  python train.py model=resnext50_32x4d data=imagenet      a net, a data set: the data picks task and recipe
+  python train.py data=fashion_mnist optimizer.lr=0.05     any key of the config
+  python train.py -m model=resnet20_cifar,lenet5_modern seed=1,2,3   every combination
+  python train.py resume=runs/digits-resnet20_cifar/001-s0 continue a run
+
+Choices (GROUP=NAME):
+{groups}
+Keys most often set: seed, trainer.max_epochs, trainer.precision, data.root, data.batch_size, data.fraction,
+  optimizer.lr, model.weights, model.freeze, callbacks.ema, name. See all: python train.py --cfg job
+Other: model=timm model.name=NAME (any timm net), +model.knobs.KEY=VALUE, --config-dir DIR (your own configs,
+  with CNNLAB_ALLOW=your_package), eval "$(python train.py -sc install=bash)" (tab completion).
+
+More verbs: python -m cnnlab --help
+"""
+
+_ORDER = "data model task head loss recipe optimizer scheduler trainer logger experiment debug"
+
+
+def page() -> str:
+    """The help page, with what the config folder holds now."""
+    conf = Path(__file__).parents[2] / "conf"
+    return _PAGE.format(groups="\n".join(_group(conf / name) for name in _ORDER.split()) + "\n")
+
+
+def options(folder: Path) -> list[str]:
+    """The names that a config group offers; files that begin with `_` are bases, not choices."""
+    return sorted(file.stem for file in folder.glob("*.yaml") if not file.stem.startswith("_"))
+
+
+def _group(folder: Path, most: int = 12) -> str:
+    names = options(folder)
+    more = f" ... {len(names)} in all: python -m cnnlab models" if len(names) > most else ""
+    return f"  {folder.name + '=':<12}{' | '.join(names[:most])}{more}"

@@ -1,0 +1,45 @@
+"""Focal loss with a softmax over the classes."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cnnlab.losses.class_weights import class_weights as weights_for
+
+
+class Focal(nn.Module):
+    """`-sum_c w_c t_c (1 - p_c)^gamma log p_c` with `p = softmax(logits)`.
+
+    Lin et al. 2017, eq. 4 and 5, for one class an image: gamma 0 is cross-entropy, also in how the
+    mean over the batch is weighted; for two classes it is the paper's sigmoid form. In a softmax
+    several labels of an image would compete: those have a loss of their own, `SigmoidFocal`.
+
+    logits `(B, K)`; targets int64 `(B,)` or, after mixup, float `(B, K)` shares; returns a scalar.
+    """
+
+    tasks = ("classification",)
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        class_counts: Sequence[int] | None = None,
+        *,
+        gamma: float,
+        class_weights: Literal["balanced", "effective"] | list[float] | None,
+    ) -> None:
+        super().__init__()
+        self.gamma = gamma
+        self.register_buffer("weight", weights_for(class_weights, class_counts), persistent=False)
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        log_p = logits.float().log_softmax(1)
+        # 1 - p without cancellation; not 0, where the slope of a power below 1 is infinite.
+        rest = (-torch.expm1(log_p)).clamp(min=torch.finfo(log_p.dtype).tiny)
+        terms = rest**self.gamma * log_p
+        if targets.ndim == 1:
+            return F.nll_loss(terms, targets, self.weight)
+        weighted = targets if self.weight is None else targets * self.weight
+        return -(weighted * terms).sum(1).mean()

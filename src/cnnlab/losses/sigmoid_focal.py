@@ -1,0 +1,48 @@
+"""Focal loss with a sigmoid a class."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cnnlab.losses.class_weights import class_weights as weights_for
+
+
+class SigmoidFocal(nn.Module):
+    """`-w_c a_t (1 - s_t)^gamma log s_t`, the mean over (B, K) (Lin et al. 2017, eq. 5).
+
+    `s_t` is the sigmoid's probability of the truth: s for a present class, 1 - s for an absent one;
+    `a_t` is alpha and 1 - alpha likewise, or 1 if alpha is null. For several labels an image.
+
+    logits `(B, K)`; targets float `(B, K)` in [0, 1], or int64 `(B,)`; returns a scalar.
+    """
+
+    tasks = ("classification", "multilabel")
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        class_counts: Sequence[int] | None = None,
+        *,
+        gamma: float,
+        alpha: float | None,
+        class_weights: Literal["balanced", "effective"] | list[float] | None,
+    ) -> None:
+        super().__init__()
+        self.gamma = gamma
+        self.alpha = alpha
+        self.register_buffer("weight", weights_for(class_weights, class_counts), persistent=False)
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        logits = logits.float()
+        if targets.ndim == 1:
+            targets = F.one_hot(targets, logits.shape[1])
+        targets = targets.float()
+        # Both terms of a shared target, so that shares after mixup are between their classes.
+        present = (-self.gamma * F.softplus(logits)).exp() * F.softplus(-logits)
+        absent = (-self.gamma * F.softplus(-logits)).exp() * F.softplus(logits)
+        if self.alpha is not None:
+            present, absent = self.alpha * present, (1 - self.alpha) * absent
+        loss = targets * present + (1 - targets) * absent
+        return loss.mean() if self.weight is None else (loss * self.weight).mean()

@@ -1,0 +1,47 @@
+"""From a checked config and a data set to a task: the one place where the parts meet."""
+
+from functools import partial
+from typing import Any
+
+from hydra.utils import instantiate as hydra_instantiate
+from omegaconf import DictConfig
+
+from cnnlab.data.module import DataModule
+from cnnlab.errors import UserError
+from cnnlab.tasks.base import Task
+
+instantiate = partial(
+    hydra_instantiate, _convert_="all"
+)  # plain lists and dicts, which workers can pickle
+
+
+def build(cfg: DictConfig, data: DataModule) -> Task:
+    """The task of `cfg`, for the classes, channels and counts that `data` (set up) has.
+
+    Raises:
+        UserError: labels that do not fit the task; weights that are not what was asked for.
+    """
+    backbone = instantiate(cfg.model)
+    net = instantiate(cfg.head)(backbone, len(data.classes), data.channels)
+    # Preprocessing that the data leaves open is what the net was trained with.
+    data.adopt(net.backbone.pretrained_cfg)
+    task: Task = instantiate(cfg.task)(
+        net,
+        instantiate(cfg.loss)(data.class_counts),
+        instantiate(cfg.optimizer),
+        instantiate(cfg.scheduler),
+        data.classes,
+        cfg.seed,
+    )
+    if data.multi_label != task.multi_label:
+        several = "several labels" if data.multi_label else "one label"
+        other = "multilabel" if data.multi_label else "classification"
+        raise UserError(f"task: this data set has {several} an image; use task={other}")
+    return task
+
+
+def build_parts(cfg: DictConfig) -> tuple[DataModule, Task]:
+    """Data, set up, and task."""
+    data: Any = instantiate(cfg.data)
+    data.setup()
+    return data, build(cfg, data)

@@ -1,0 +1,26 @@
+"""One class an image."""
+
+from typing import ClassVar
+
+from torch import Tensor
+from torchmetrics import Metric
+
+from cnnlab.data.batch import Batch
+from cnnlab.metrics.classification import ClassificationMetric
+from cnnlab.tasks.base import Task
+
+
+class ClassificationTask(Task):
+    """Logits `(B, K)` against class ids `(B,)`, or `(B, K)` shares after mixup."""
+
+    logs: ClassVar[tuple[str, ...]] = ("val/loss", "val/top1", "val/top5", "val/macro", "val/ece")
+
+    def losses(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
+        return {"loss": self.loss(outputs, batch.targets)}
+
+    def predict(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Logits, `(B, K)` float32."""
+        return outputs.float()
+
+    def new_metric(self) -> Metric:
+        return ClassificationMetric(len(self.classes))

@@ -1,0 +1,106 @@
+"""On what a run ran: versions, processor, devices, the code's commit."""
+
+import os
+import platform
+import re
+import socket
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = (
+    *("cnnlab", "torch", "torchvision", "timm", "lightning", "torchmetrics", "hydra-core"),
+    *("omegaconf", "segmentation-models-pytorch", "numpy", "pillow", "wandb"),
+)
+_CPU_FLAGS = {
+    *("avx2", "f16c", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8"),
+    *("asimd", "sve", "bf16"),
+}
+"""Vector units that decide speed and rounding."""
+
+
+def environment(threads: int | None) -> dict[str, Any]:
+    """Versions, processor and devices; nothing that names the machine.
+
+    Args:
+        threads: CPU threads that the run uses.
+    """
+    import torch
+
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    model, flags = _cpu()
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: found for name in _PACKAGES if (found := _version(name))},
+        "cpu": model,
+        "cpu_flags": flags,
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        "threads": threads,
+        "gpus": gpus,
+        "cuda": torch.version.cuda if gpus else None,
+        "cudnn": torch.backends.cudnn.version() if gpus else None,
+        "world_size": 1,  # until the trainer knows better
+    }
+
+
+def machine() -> dict[str, Any]:
+    """What names the machine and its owner: leave this key out when a record is shared."""
+    return {
+        "host": socket.gethostname(),
+        "folder": str(Path.cwd()),
+        "python": sys.executable,
+        "command": list(sys.argv),
+    }
+
+
+def git() -> dict[str, Any] | None:
+    """The code's commit, branch, whether files differ from it, and the remote; None outside git.
+
+    The repository is the one that holds this package, else the working folder's.
+    """
+    for folder in (Path(__file__).parent, Path.cwd()):
+        status = _git(folder, "status", "--porcelain=v2", "--branch")
+        if status is None:
+            continue
+        heads = dict(re.findall(r"^# branch\.(\w+) (.*)$", status, re.MULTILINE))
+        commit = heads.get("oid")
+        if commit == "(initial)":
+            commit = None
+        return {
+            "commit": commit,
+            "branch": heads.get("head"),
+            "dirty": any(not line.startswith("#") for line in status.splitlines()),
+            "remote": (_git(folder, "config", "--get", "remote.origin.url") or "").strip() or None,
+        }
+    return None
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _cpu() -> tuple[str | None, list[str]]:
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor() or None, []
+    model = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
+    flags = re.search(r"^(?:flags|Features)\s*: (.*)$", text, re.MULTILINE)
+    found = set(flags[1].split()) if flags else set()
+    return (model[1] if model else platform.machine()), sorted(found & _CPU_FLAGS)

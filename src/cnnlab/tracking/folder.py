@@ -1,0 +1,107 @@
+"""Run folders: a new one for each run, found again to be continued, written to by one process."""
+
+import fcntl
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cnnlab.errors import UserError
+from cnnlab.tracking.atomic import sweep
+from cnnlab.tracking.identity import differences
+from cnnlab.tracking.reading import RunData, read_run
+
+SHARED = "CNNLAB_RUN_FOLDER"
+"""The variable by which the first process tells those it starts which folder they work for."""
+
+
+def global_rank() -> int:
+    """This process's number among those of a run, before any process group exists.
+
+    Lightning's launcher sets LOCAL_RANK and NODE_RANK, torchrun RANK, SLURM SLURM_PROCID.
+    """
+    environ = os.environ
+    if "RANK" in environ:
+        return int(environ["RANK"])
+    if "LOCAL_RANK" in environ:  # only whether it is 0 matters here
+        return int(environ["LOCAL_RANK"]) + int(environ.get("NODE_RANK", 0))
+    return int(environ.get("SLURM_PROCID", 0))
+
+
+def create(parent: Path, seed: int) -> Path:
+    """Make `parent/<NNN>-s<seed>`; NNN is the next free number, also among processes at once."""
+    parent.mkdir(parents=True, exist_ok=True)
+    taken = [int(m[1]) for p in parent.iterdir() if (m := re.match(r"(\d+)-s\d+$", p.name))]
+    number = max(taken, default=0) + 1
+    while True:
+        # The number is claimed, not the name: two seeds that start at once get two numbers.
+        claim = parent / f".{number:03}"
+        try:
+            claim.mkdir()
+        except FileExistsError:
+            number += 1
+            continue
+        try:
+            if any(parent.glob(f"{number:03}-s*")):
+                number += 1
+                continue
+            folder = parent / f"{number:03}-s{seed}"
+            folder.mkdir()
+            return folder
+        finally:
+            claim.rmdir()
+
+
+def reopen(folder: Path, config: Mapping[str, Any]) -> RunData:
+    """The record of the run in `folder`, if it can be continued under `config` (as written).
+
+    Raises:
+        UserError: no run there; already finished; no checkpoint; another config.
+    """
+    if not (folder / "run.json").is_file():
+        raise UserError(f"resume={folder}: not a run folder (run.json is missing)")
+    run = read_run(folder)
+    if run.status == "finished":
+        raise UserError(
+            f"resume={folder}: already finished; leave resume out to start a new run, or "
+            f"test it again: python -m cnnlab test {folder}/checkpoints/best.ckpt"
+        )
+    if not (folder / "checkpoints" / "last.ckpt").is_file():
+        raise UserError(
+            f"resume={folder}: no checkpoints/last.ckpt, the run ended before its first epoch did; "
+            "leave resume out to start a new run"
+        )
+    if changed := differences(config, run.config):
+        listed = [f"{key}={_short(new)} (was {_short(old)})" for key, (new, old) in changed.items()]
+        more = f" and {len(listed) - 8} more" if len(listed) > 8 else ""
+        raise UserError(
+            f"resume={folder}: the config differs from the run's: {', '.join(listed[:8])}{more}; "
+            "give the words of its first start, or start a new run"
+        )
+    return run
+
+
+def lock(folder: Path) -> int:
+    """Be the only writer of `folder` until the returned file descriptor is closed.
+
+    The kernel lets go when the process dies, however it dies. Leftovers are swept.
+
+    Raises:
+        UserError: another process is writing there.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise UserError(f"{folder}: another process is working on this run") from None
+    except OSError:
+        pass  # a file system without locks
+    sweep(folder)
+    return handle
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else text[:37] + "..."

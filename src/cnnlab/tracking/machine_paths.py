@@ -1,0 +1,47 @@
+"""Absolute paths, taken out of a record into one place, so that the rest names no machine."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+# After a quote, bracket, separator or blank; a URL's // is none.
+_ABSOLUTE = re.compile(r"(?<![^\s=:,'\"(\[{])/(?!/)[^\s,:'\"()\[\]{}]+")
+
+
+class MachinePaths:
+    """Replaces absolute paths by `$PATH1`, `$PATH2`, ...
+
+    Attributes:
+        table: what each stands for.
+    """
+
+    def __init__(self) -> None:
+        self.table: dict[str, str] = {}
+        self._names: dict[str, str] = {}
+
+    def take(self, value: Any) -> Any:
+        """The same containers with every absolute path replaced and remembered."""
+        if isinstance(value, Mapping):
+            return {key: self.take(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.take(item) for item in value]
+        if not isinstance(value, str):
+            return value
+        return _ABSOLUTE.sub(lambda match: self._name(match[0]), value)
+
+    def _name(self, path: str) -> str:
+        if path not in self._names:
+            self._names[path] = f"$PATH{len(self._names) + 1}"
+            self.table[self._names[path]] = path
+        return self._names[path]
+
+
+def restore(value: Any, table: Mapping[str, str]) -> Any:
+    """Put the paths of `table` back."""
+    if isinstance(value, Mapping):
+        return {key: restore(item, table) for key, item in value.items()}
+    if isinstance(value, list):
+        return [restore(item, table) for item in value]
+    if not isinstance(value, str):
+        return value
+    return re.sub(r"\$PATH\d+", lambda match: table.get(match[0], match[0]), value)

@@ -1,0 +1,65 @@
+"""Whether Weights & Biases can be used from here: logged in, and does its server answer?"""
+
+import netrc
+import os
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+
+def has_key(base_url: str, settings_key: str | None) -> bool:
+    """Whether there are credentials: environment, W&B's own settings, or netrc.
+
+    Args:
+        base_url: of the server.
+        settings_key: the key that W&B's settings hold.
+    """
+    if (
+        settings_key
+        or os.environ.get("WANDB_API_KEY")
+        or os.environ.get("WANDB_IDENTITY_TOKEN_FILE")
+    ):
+        return True
+    named = os.environ.get("NETRC")
+    files = [Path(named)] if named else [Path.home() / ".netrc", Path.home() / "_netrc"]
+    for file in files:
+        try:
+            if netrc.netrc(file).authenticators(urlsplit(base_url).netloc):
+                return True
+        except (OSError, netrc.NetrcParseError):
+            continue
+    return False
+
+
+def answers(base_url: str, timeout_s: float) -> bool:
+    """Whether any HTTP answer, an error too, comes back in time; proxies are honoured."""
+
+    def ask() -> None:
+        with suppress(urllib.error.HTTPError):  # an answer as well
+            urllib.request.urlopen(base_url, timeout=timeout_s).close()
+
+    return within(timeout_s, ask) is None
+
+
+def within(timeout_s: float, work: Callable[[], object]) -> BaseException | None:
+    """Do `work` beside this thread; what it raised, or `TimeoutError` if it takes longer.
+
+    Name look-ups and hung services know no timeout of their own.
+    """
+    raised: list[BaseException | None] = [TimeoutError(f"no answer within {timeout_s:g} s")]
+
+    def body() -> None:
+        try:
+            work()
+            raised[0] = None
+        except BaseException as error:
+            raised[0] = error
+
+    thread = threading.Thread(target=body, daemon=True)
+    thread.start()
+    thread.join(timeout_s)
+    return raised[0]

@@ -1,0 +1,33 @@
+"""The trained net as plain weight files, without a trainer's state."""
+
+from pathlib import Path
+
+import safetensors.torch
+from torch import Tensor, nn
+
+from cnnlab.tracking.atomic import replacing
+
+
+def save_weights(net: nn.Module, folder: Path, metadata: dict[str, str]) -> None:
+    """Write `weights.safetensors` (the net) and `backbone.safetensors` (timm's key names).
+
+    `timm.create_model(name, checkpoint_path=".../backbone.safetensors")` and `model.weights=RUN`
+    read the latter; it is left out where the net has no `backbone`.
+    """
+    _save(net, folder / "weights.safetensors", metadata)
+    backbone = getattr(net, "backbone", None)
+    if backbone is not None:
+        _save(backbone, folder / "backbone.safetensors", metadata)
+
+
+def _save(module: nn.Module, target: Path, metadata: dict[str, str]) -> None:
+    tensors: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, value in module.state_dict().items():
+        tensor = value.detach().cpu().contiguous()
+        # The format has no shared storage: tied weights are written out twice.
+        tensors[name] = tensor.clone() if tensor.data_ptr() in seen else tensor
+        seen.add(tensor.data_ptr())
+    needed = sum(tensor.nbytes for tensor in tensors.values())
+    with replacing(target, needed) as part:
+        safetensors.torch.save_file(tensors, part, metadata={"format": "pt"} | metadata)

@@ -1,0 +1,43 @@
+"""Fixtures that several tests share."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def real_data(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """`real_data("camvid")`: the folder of a real data set, unpacked once, beside the checkout.
+
+    The packed sets are looked for in CNNLAB_TEST_DATA, else in ../shared/data; where a set is
+    absent the test skips and says which.
+    """
+    packed = Path(os.environ.get("CNNLAB_TEST_DATA", ROOT.parent / "shared" / "data"))
+    cache = ROOT.parent / "cache" / "data"
+
+    def find(name: str) -> Path:
+        folder = cache / name
+        if folder.is_dir():
+            return folder
+        if not (packed / f"{name}.tar").is_file():
+            pytest.skip(f"real data set '{name}' is not in {packed}")
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            target = cache
+        except OSError:
+            target = tmp_path_factory.mktemp("data")
+        done = subprocess.run(
+            [sys.executable, packed / "unpack.py", name, "--dest", target],
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return target / name
+
+    return find

@@ -1,0 +1,50 @@
+"""What tests of data sets share: the keys of conf/data/_base.yaml and of a recipe, all quiet."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cnnlab.data.augment import Augment
+
+
+@pytest.fixture
+def no_augment() -> dict[str, Any]:
+    return {
+        "padding": 0,
+        "scale": [0.35, 1.0],
+        "ratio": [0.75, 1.3333],
+        "flip": False,
+        "color_jitter": 0.0,
+        "policy": None,
+        "magnitude": 9,
+        "mixup": 0.0,
+        "cutmix": 0.0,
+        "erasing": 0.0,
+    }
+
+
+@pytest.fixture
+def data_keys(no_augment: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "seed": 0,
+        "split_seed": 0,
+        "val_fraction": 0.1,
+        "fraction": 1.0,
+        "sampler": "shuffle",
+        "batch_size": 64,
+        "eval_batch_size": 100,
+        "workers": 0,
+        "mean": None,
+        "std": None,
+        "augment": Augment(**no_augment),
+    }
+
+
+@pytest.fixture
+def conf_data() -> Callable[[str], dict[str, Any]]:
+    """`conf_data("cifar10")`: the data node of that file in conf/data."""
+    folder = Path(__file__).parents[2] / "conf" / "data"
+    return lambda name: yaml.safe_load((folder / f"{name}.yaml").read_text())["data"]

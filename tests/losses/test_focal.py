@@ -1,0 +1,50 @@
+import pytest
+import torch
+from torch.nn import functional as F
+from torchvision.ops import sigmoid_focal_loss
+
+from cnnlab.losses.cross_entropy import CrossEntropy
+from cnnlab.losses.focal import Focal
+
+LOGITS = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)) * 3
+IDS = torch.tensor([0, 3, 1, 1, 2, 0])
+SHARES = 0.7 * F.one_hot(IDS, 4) + 0.3 * F.one_hot(IDS.flip(0), 4)
+
+
+@pytest.mark.parametrize("targets", [IDS, SHARES])
+@pytest.mark.parametrize("weights", [None, [1.0, 0.5, 4.0, 2.0]])
+def test_gamma_0_is_cross_entropy(targets, weights):
+    focal = Focal([1] * 4, gamma=0.0, class_weights=weights)
+    expected = CrossEntropy([1] * 4, label_smoothing=0.0, class_weights=weights)
+    torch.testing.assert_close(focal(LOGITS, targets), expected(LOGITS, targets))
+
+
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0, 5.0])
+def test_of_two_classes_is_the_sigmoid_form(gamma):
+    scores, labels = LOGITS[:, 0], torch.tensor([1, 0, 1, 1, 0, 0])
+    two = torch.stack([torch.zeros(6), scores], 1)
+    expected = sigmoid_focal_loss(scores, labels.float(), alpha=-1, gamma=gamma, reduction="mean")
+    torch.testing.assert_close(Focal(gamma=gamma, class_weights=None)(two, labels), expected)
+
+
+def test_ids_and_one_hot_shares_agree():
+    loss = Focal(gamma=2.0, class_weights=None)
+    torch.testing.assert_close(loss(LOGITS, IDS), loss(LOGITS, F.one_hot(IDS, 4).float()))
+
+
+def test_easy_examples_lose_their_say():
+    """Lin et al. 2017: at p = 0.9 and gamma 2 the loss is 100 times lower."""
+    logits = torch.tensor([[0.9, 0.1]]).log()
+    target = torch.tensor([0])
+    ratio = F.cross_entropy(logits, target) / Focal(gamma=2.0, class_weights=None)(logits, target)
+    assert ratio == pytest.approx(100, rel=1e-4)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("targets", [torch.tensor([0, 0]), torch.tensor([[1.0, 0], [0.5, 0.5]])])
+def test_finite_where_the_softmax_is_0_or_1(gamma, targets):
+    logits = torch.tensor([[200.0, -200.0], [-200.0, 200.0]], requires_grad=True)
+    loss = Focal(gamma=gamma, class_weights=None)(logits, targets)
+    loss.backward()
+    assert loss.isfinite()
+    assert logits.grad.isfinite().all()

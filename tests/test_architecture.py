@@ -1,0 +1,40 @@
+"""The arrows of the design: which part of the package may import which."""
+
+import ast
+from pathlib import Path
+
+import cnnlab
+
+SOURCE = Path(cnnlab.__file__).parent
+ANYONE = {"errors", "seeding"}
+ALLOWED = {
+    "backbones": set(),
+    "heads": {"boxes"},
+    "losses": {"boxes"},
+    "data": set(),
+    "metrics": set(),
+    "complexity": set(),
+    "config": set(),
+    "tasks": {"metrics", "data", "boxes"},
+    "callbacks": {"data", "tracking"},
+    "tracking": {"complexity", "reference"},
+}
+
+
+def test_arrows():
+    seen, wrong = 0, []
+    for file in SOURCE.rglob("*.py"):
+        part = file.relative_to(SOURCE).parts[0]
+        if part not in ALLOWED:
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            for name in names:
+                if name.startswith("cnnlab."):
+                    seen += 1
+                    target = name.split(".")[1]
+                    if target not in ALLOWED[part] | ANYONE | {part}:
+                        wrong.append(f"{file.relative_to(SOURCE)} imports {name}")
+    assert seen > 20
+    assert not wrong, "\n".join(wrong)

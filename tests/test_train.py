@@ -1,0 +1,139 @@
+"""The whole way: words in, a run folder out."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from cnnlab.config import check, compose
+from cnnlab.tracking.reading import read_run
+from train import run
+
+ROOT = Path(__file__).parents[1]
+SHORT = [
+    "model=lenet5_modern",
+    "logger=none",
+    "trainer.max_epochs=2",
+    "trainer.threads=1",
+    "trainer.precision=32-true",
+    "data.fraction=0.5",
+]
+
+
+def start(*words: str) -> dict[str, float]:
+    composed = compose([*SHORT, *words])
+    check(composed)
+    return run(composed)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    runs = tmp_path_factory.mktemp("runs")
+    start(f"runs={runs}")
+    return runs / "digits-lenet5_modern" / "001-s0"
+
+
+def test_run_folder_is_whole(finished):
+    run_ = read_run(finished)
+    assert run_.status == "finished"
+    assert run_.tested == "best"
+    assert {"test/top1", "test/top5", "test/macro", "test/ece", "test/loss"} <= run_.metrics.keys()
+    assert {
+        "cost/params_m",
+        "cost/gmacs",
+        "cost/activations_m",
+        "cost/latency_ms",
+    } <= run_.cost.keys()
+    assert run_.data["sizes"] == {"train": 540, "val": 359, "test": 359}
+    assert len(run_.results["test/per_class"]) == 10
+    assert sum(map(sum, run_.results["test/confusion"])) == 359
+    assert run_.history["val/top1"].epochs == [0, 1]
+    files = {
+        path.relative_to(finished).as_posix() for path in finished.rglob("*") if path.is_file()
+    }
+    assert {
+        "run.json",
+        "metrics.csv",
+        "checkpoints/best.ckpt",
+        "checkpoints/last.ckpt",
+        "weights.safetensors",
+        "backbone.safetensors",
+        "pictures/predictions.png",
+        "pictures/confusion.png",
+    } <= files
+
+
+def test_reported_accuracy_is_that_of_the_confusion_matrix(finished):
+    run_ = read_run(finished)
+    confusion = torch.tensor(run_.results["test/confusion"])
+    assert run_.metrics["test/top1"] == pytest.approx(confusion.diag().sum().item() / 359, abs=1e-6)
+
+
+def test_checkpoint_holds_plain_containers_only(finished):
+    checkpoint = torch.load(finished / "checkpoints" / "best.ckpt", weights_only=True)
+    assert checkpoint["cnnlab"]["classes"] == [str(i) for i in range(10)]
+
+
+def test_kept_weights_are_those_that_were_tested(finished):
+    kept = load_file(finished / "weights.safetensors")
+    best = torch.load(finished / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    assert kept
+    for name, tensor in kept.items():
+        torch.testing.assert_close(tensor, best[f"net.{name}"], rtol=0, atol=0)
+
+
+def test_same_seed_same_losses_other_seed_others(finished, tmp_path):
+    start(f"runs={tmp_path}")
+    start(f"runs={tmp_path}", "seed=1")
+    folder = tmp_path / "digits-lenet5_modern"
+    loss = [
+        read_run(f).history["val/loss"].values
+        for f in (finished, folder / "001-s0", folder / "002-s1")
+    ]
+    assert loss[0] == loss[1] != loss[2]
+
+
+def test_test_verb_repeats_the_figures_of_the_run(finished):
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "cnnlab",
+            "test",
+            str(finished / "checkpoints" / "best.ckpt"),
+            "--json",
+        ],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stderr
+    again = json.loads(done.stdout.splitlines()[-1])
+    assert again["test/top1"] == pytest.approx(read_run(finished).metrics["test/top1"])
+    assert again["test/loss"] == pytest.approx(read_run(finished).metrics["test/loss"], rel=1e-5)
+
+
+def test_weights_of_a_run_start_another_and_are_its_parent(finished, tmp_path):
+    start(
+        f"runs={tmp_path}",
+        f"model.weights={finished}",
+        "trainer.max_epochs=1",
+        "scheduler=constant",
+    )
+    child = read_run(tmp_path / "digits-lenet5_modern" / "001-s0")
+    assert child.parent["name"] == read_run(finished).name
+
+
+def test_a_diverging_run_fails_and_keeps_no_bad_checkpoint(tmp_path):
+    from cnnlab.callbacks.step_monitor import NonFiniteLossError
+
+    with pytest.raises(NonFiniteLossError, match="learning rate"):
+        start(f"runs={tmp_path}", "optimizer.lr=1e30", "scheduler=constant")
+    failed = read_run(tmp_path / "digits-lenet5_modern" / "001-s0")
+    assert failed.status == "failed"
+    assert "NonFiniteLossError" in failed.reason
+    assert not list(failed.folder.glob("checkpoints/*"))
