@@ -24,7 +24,8 @@ WORDS = [
     "trainer.log_every=1",
     "callbacks.pictures=null",
 ]
-EMA = "+callbacks.ema={_target_: lightning.pytorch.callbacks.EMAWeightAveraging, decay: 0.9}"
+EMA = "callbacks.ema={_target_: lightning.pytorch.callbacks.EMAWeightAveraging, decay: 0.9}"
+PLATEAU = ["scheduler=plateau", "scheduler.patience=0", "optimizer.lr=1.0"]
 
 
 class Killed(Exception):
@@ -56,10 +57,9 @@ def equal(a: object, b: object) -> bool:
     return a == b
 
 
-@pytest.mark.parametrize("ema", [False, True])
 @pytest.mark.parametrize("where", ["epoch end", "mid epoch"])
-def test_resumed_equals_uninterrupted(tmp_path, monkeypatch, ema, where):
-    words = ["callbacks.ema=" + EMA.partition("=")[2]] if ema else []
+@pytest.mark.parametrize("words", [[], [EMA], PLATEAU], ids=["plain", "ema", "plateau"])
+def test_resumed_equals_uninterrupted(tmp_path, monkeypatch, words, where):
     start(f"runs={tmp_path}/whole", *words)
     whole = tmp_path / "whole" / "digits-resnet20_cifar" / "001-s0"
 

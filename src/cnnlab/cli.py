@@ -90,7 +90,7 @@ def models(words: list[str]) -> None:
 def check(words: list[str]) -> None:
     """Say what would go wrong, before the long run."""
     composed = _checked(words)
-    print("config   ok")
+    print("config   ok", flush=True)
     from cnnlab.preflight import preflight
 
     preflight(composed)

@@ -1,11 +1,11 @@
 """The verb `test`: the test split under a run's checkpoint, or under any weights."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from cnnlab.config import Composed
 from cnnlab.errors import UserError
+from cnnlab.tracking.reading import read_run
 
 
 def checkpoint_words(checkpoint: Path) -> list[str]:
@@ -18,7 +18,7 @@ def checkpoint_words(checkpoint: Path) -> list[str]:
         raise UserError(f"{checkpoint}: no such file")
     for folder in (checkpoint, *checkpoint.resolve().parents[:2]):
         if (folder / "run.json").is_file():
-            return list(json.loads((folder / "run.json").read_text())["overrides"])
+            return read_run(folder).overrides
     raise UserError(
         f"{checkpoint}: not in a run folder (run.json is missing); for a file of weights use "
         "test model=NET model.weights=FILE data=SET"
@@ -53,7 +53,7 @@ def evaluate(composed: Composed, checkpoint: Path | None) -> dict[str, float]:
         checkpoint = checkpoint / "checkpoints" / "best.ckpt"
     trainer = instantiate(cfg.trainer)(task, [], [], AtomicCheckpointIO())
     path = None if checkpoint is None else str(checkpoint)
-    (metrics,) = trainer.test(task, data, ckpt_path=path, weights_only=True, verbose=False)
-    return {key: float(value) for key, value in metrics.items()} | {
+    trainer.test(task, data, ckpt_path=path, weights_only=True, verbose=False)
+    return {key: float(value) for key, value in trainer.callback_metrics.items()} | {
         "test/samples": data.summary()["sizes"]["test"]
     }

@@ -1,8 +1,19 @@
 """The verb `check`: everything that can be known before the long run."""
 
+import math
 import time
 
+import torch
+
+from cnnlab import trainer as trainers
+from cnnlab.complexity.count import count
+from cnnlab.complexity.table import summary_line
 from cnnlab.config import Composed
+from cnnlab.data.batch import Batch
+from cnnlab.data.module import DataModule
+from cnnlab.errors import UserError
+from cnnlab.tasks.base import Task
+from cnnlab.tasks.build import build_parts
 
 
 def preflight(composed: Composed) -> None:
@@ -11,24 +22,49 @@ def preflight(composed: Composed) -> None:
     Raises:
         UserError: the first thing that would stop the run.
     """
-    from cnnlab import trainer as trainers
-    from cnnlab.complexity.count import count
-    from cnnlab.complexity.table import summary_line
-    from cnnlab.tasks.build import build_parts
-
     cfg = composed.cfg.copy()
     trainers.resolve(cfg.trainer)
+    torch.set_num_threads(cfg.trainer.threads)
     data, task = build_parts(cfg)
+    _describe(data)
+    data.check_files(lambda line: _say("files", line))
+    _say("cost", summary_line(count(task.net, (data.channels, *data.image_size))))
+    _one_step(data, task)
+    report = getattr(task.net.backbone, "load_report", None)
+    if report is not None:
+        _say("weights", str(report))
+
+
+def _describe(data: DataModule) -> None:
     summary = data.summary()
-    sizes = ", ".join(f"{name} {size}" for name, size in summary["sizes"].items())
-    print(
-        f"data     {sizes}; {len(data.classes)} classes, {min(data.class_counts)} to "
-        f"{max(data.class_counts)} training images each"
-        + ("; test is val" if summary["test_is_val"] else "")
-    )
-    data.check_files(print)
+    sizes = ", ".join(f"{name} {size:,}" for name, size in summary["sizes"].items())
+    if summary["test_is_val"]:
+        sizes += " (test is val)"
+    counts = f"{min(data.class_counts):,} to {max(data.class_counts):,} training images each"
+    _say("data", f"{sizes}; {len(data.classes):,} classes, {counts}")
+    for index, number in enumerate(data.class_counts):
+        if number == 0:
+            _say("data", f"class '{data.classes[index]}' has no training image")
+
+
+def _one_step(data: DataModule, task: Task) -> None:
+    """Forward and backward of the first training batch, on the CPU in float32."""
     start = time.perf_counter()
-    cfg.trainer.limit_train_batches = cfg.trainer.limit_val_batches = 1
-    cfg.trainer.max_epochs = 1
-    print(f"batch    {time.perf_counter() - start:.2f} s")
-    print("cost     " + summary_line(count(task.net, (data.channels, *data.image_size)), None))
+    host = next(iter(data.train_dataloader()))
+    read_s = time.perf_counter() - start
+    batch: Batch = data.prepare(host, True, 0)
+    start = time.perf_counter()
+    loss = torch.stack(list(task.losses(task.net(batch.images), batch).values())).sum()
+    loss.backward()
+    if not math.isfinite(loss.item()):
+        raise UserError(f"the loss of the first batch is {loss.item()}")
+    shape = " x ".join(map(str, batch.images.shape))
+    step_s = time.perf_counter() - start
+    _say("batch", f"{shape}, read in {read_s:.2f} s; loss {loss.item():.4f}, step {step_s:.2f} s")
+    unused = [name for name, p in task.named_parameters() if p.requires_grad and p.grad is None]
+    if unused:
+        _say("batch", f"{len(unused)} parameters get no gradient: {', '.join(unused[:4])}")
+
+
+def _say(topic: str, line: str) -> None:
+    print(f"{topic:<9}{line}", flush=True)

@@ -34,9 +34,15 @@ def resolve(trainer: dict[str, Any]) -> None:
             accelerator == "cpu" and trainer["precision"] == "bf16-mixed"
         )
     if trainer["threads"] is None:
-        trainer["threads"] = (
-            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        )
+        trainer["threads"] = _cores()
+
+
+def _cores() -> int:
+    """What OMP_NUM_THREADS grants, else the cores that this process may use."""
+    granted = os.environ.get("OMP_NUM_THREADS", "")
+    if granted.isdigit() and int(granted):
+        return int(granted)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _has_bf16(accelerator: str) -> bool:

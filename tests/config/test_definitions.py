@@ -64,7 +64,7 @@ def test_finds(lab, target, found):
         ("mylab.nets.sys.exit", Refused, "'sys' in mylab.nets is the imported module sys"),
         ("mylab.nets.partial", Refused, "only imports it from functools"),
         ("mylab.nets.made", Refused, "is a value"),
-        ("mylab.nets", Refused, "is a module"),
+        ("mylab.nets", Refused, "module"),
         ("mylab.sub.deep", Refused, "module"),
         ("mylab.Net.attribute", Refused, "'attribute' is no method"),
         ("mylab.nets.Nett", Missing, "mylab.nets has no 'Nett'; did you mean 'Net'"),

@@ -124,6 +124,11 @@ def test_attribute(lab, name, tasks, logs):
 
 def test_records(lab):
     lab(LAB)
-    records = [name for name in ("Base", "Data", "MoreData", "Typed") if is_record(find(f"mylab.{name}"))]
+    records = [
+        name for name in ("Base", "Data", "MoreData", "Typed") if is_record(find(f"mylab.{name}"))
+    ]
     assert records == ["Data", "MoreData", "Typed"]
-    assert {k: p.required for k, p in fields(find("mylab.Typed")).items()} == {"a": True, "b": False}
+    assert {k: p.required for k, p in fields(find("mylab.Typed")).items()} == {
+        "a": True,
+        "b": False,
+    }

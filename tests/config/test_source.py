@@ -51,6 +51,8 @@ def test_bindings(lab):
                 def make(): ...
                 alias = Net
                 size: int = 3
+                one, (two, three) = parts
+                Net.attribute = 3
                 """,
         }
     )
@@ -69,6 +71,7 @@ def test_bindings(lab):
     assert isinstance(module.bindings["Net"].node, ast.ClassDef)
     assert isinstance(module.bindings["make"].node, ast.FunctionDef)
     assert ast.unparse(module.bindings["alias"].node) == "Net"
+    assert {"one", "two", "three"} <= set(module.bindings)
     assert module.stars == ["x.y"]
 
 

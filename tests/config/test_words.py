@@ -73,7 +73,7 @@ def test_a_word_that_cannot_be_read(word, said):
     ],
 )
 def test_refused_before_hydra_acts(word):
-    with pytest.raises(UserError, match="hydra|Hydra"):
+    with pytest.raises(UserError, match=r"hydra|Hydra"):
         parse([word])
 
 

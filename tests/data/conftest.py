@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from PIL import Image
 
 from cnnlab.data.augment import Augment
 
@@ -48,3 +49,36 @@ def conf_data() -> Callable[[str], dict[str, Any]]:
     """`conf_data("cifar10")`: the data node of that file in conf/data."""
     folder = Path(__file__).parents[2] / "conf" / "data"
     return lambda name: yaml.safe_load((folder / f"{name}.yaml").read_text())["data"]
+
+
+@pytest.fixture
+def file_keys(data_keys: dict[str, Any]) -> dict[str, Any]:
+    """The keys of conf/data/_files.yaml besides, for small pictures."""
+    return data_keys | {
+        "batch_size": 4,
+        "eval_batch_size": 4,
+        "mean": [0.5] * 3,
+        "std": [0.5] * 3,
+        "image_size": 16,
+        "crop_pct": 1.0,
+        "interpolation": "bilinear",
+        "bad_files": "error",
+    }
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Callable[..., Path]:
+    """`tree("train/a/1.jpg", ...)`: a folder with a picture of its own colour at each path.
+
+    The red of a picture is 10 times the number of its path in the call, so its pixels tell which
+    file they came from.
+    """
+
+    def make(*paths: str) -> Path:
+        for number, path in enumerate(paths):
+            file = tmp_path / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (24, 20), (10 * number, 90, 30)).save(file)
+        return tmp_path
+
+    return make

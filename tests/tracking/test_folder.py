@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from cnnlab.tracking.folder import create, global_rank, lock
 
 CREATE = """
 import sys
+import threading
 from pathlib import Path
 from cnnlab.tracking.folder import create
 sys.stdin.readline()
@@ -49,8 +51,8 @@ def test_one_writer_at_a_time(tmp_path: Path):
     handle = lock(tmp_path)
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(UserError, match="another process"):
-        lock(tmp_path)
-    os.close(handle)
+        lock(tmp_path, patience_s=0.2)
+    threading.Timer(0.3, os.close, [handle]).start()
     os.close(lock(tmp_path))
 
 

@@ -183,7 +183,7 @@ def test_an_unreachable_server_goes_offline_in_time(
 
 def test_online_where_it_is_not_possible_is_an_error(open_record):
     with open_record() as record:
-        with pytest.raises(UserError, match="logger.wandb.mode=online: not logged in"):
+        with pytest.raises(UserError, match=r"logger.wandb.mode=online: not logged in"):
             record.attach([mirror("online")])
         assert not [name for name in os.environ if name.startswith("WANDB_D")]
 

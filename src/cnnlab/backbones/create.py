@@ -116,14 +116,14 @@ def create(
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         net = _build(name, wanted | arguments, keys)
-    net.load_report = None
-    if weights is not None:
-        state, source = find(weights, name, arguments)
-        reference = None
-        if features_only:
-            with torch.device("meta"):
-                reference = timm.create_model(name, in_chans=in_chans, **arguments)
-        net.load_report = load(net, state, source, name, in_chans, reference)
+        net.load_report = None
+        if weights is not None:
+            state, source = find(weights, name, arguments)
+            reference = None
+            if features_only:
+                with torch.device("meta"):
+                    reference = timm.create_model(name, in_chans=in_chans, **arguments)
+            net.load_report = load(net, state, source, name, in_chans, reference)
     freeze_stages(net, freeze)
     return net
 

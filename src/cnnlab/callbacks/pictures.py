@@ -112,7 +112,7 @@ def _example(image: Tensor, logits: Tensor, target: Tensor, classes: Sequence[st
     best = int(logits.argmax())
     share = float(logits.softmax(0)[best])
     return _Example(
-        image, classes[int(target)], f"{classes[best]} {share:.0%}", best == int(target)
+        image, classes[int(target)], f"{classes[best]} ({share:.0%})", best == int(target)
     )
 
 
@@ -142,7 +142,7 @@ def _sheet(examples: Sequence[_Example]) -> "Figure":
         )
         title = shorten(example.truth, 24)
         if not example.right:
-            title += f"\nnot {shorten(example.prediction, 24)}"
+            title += f"\nsaid {shorten(example.prediction, 24)}"
         axis.set_title(title, fontsize=8, color="black" if example.right else "red")
     return figure
 

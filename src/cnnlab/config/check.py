@@ -1,9 +1,10 @@
 """The check of a composed config before anything heavy is imported."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
-from cnnlab.config import allowed, fit, ranges, schema, source, types
+from cnnlab.config import allowed, fit, keys, ranges, schema, source, types
 from cnnlab.config.composed import Composed
 from cnnlab.config.definitions import Definition, Missing, Refused, Unresolved, find, lookup
 from cnnlab.config.plain import to_plain, unresolved
@@ -28,9 +29,18 @@ def check(composed: Composed) -> None:
         found = _definition(key, target)
         if found:
             definitions[key.removesuffix("._target_")] = found
-    found_faults = list(_faults(plain, composed.choices, definitions))
-    if found_faults:
-        raise UserError("\n".join(dict.fromkeys(found_faults)))
+    lines = list(dict.fromkeys(_faults(plain, composed.choices, definitions)))
+    written = unresolved(composed.cfg)
+    # A fault of `seed` is one of `data.seed: ${seed}` too; the first is where it can be mended.
+    own = [line for line in lines if not _is_borrowed(written, line)]
+    if lines:
+        raise UserError("\n".join(own or lines))
+
+
+def _is_borrowed(written: dict[str, Any], line: str) -> bool:
+    key = re.split("[=:]", line)[0]
+    value = keys.get(written, key) if keys.exists(written, key) else None
+    return isinstance(value, str) and "${" in value
 
 
 def _definition(key: str, target: str) -> Definition | None:
@@ -53,7 +63,7 @@ def _faults(
     where = source.module(schema.__name__)
     assert where is not None
     experiment = lookup(where, schema.Experiment.__name__)
-    for key in choices.keys() & plain.keys() - schema.Experiment.__annotations__.keys():
+    for key in sorted(choices.keys() & plain.keys() - schema.Experiment.__annotations__.keys()):
         file = f"{key}/{choices[key]}.yaml"
         yield f"{key}: no such config key; {file} has to begin with '# @package _global_'"
         plain = {name: value for name, value in plain.items() if name != key}
@@ -62,7 +72,8 @@ def _faults(
         if isinstance(plain.get(key), dict) and "_target_" not in plain[key]:
             yield f"{key}: has no _target_"
     for group in schema.CALLS_BY_NAME:
-        for name, node in (plain.get(group) or {}).items():
+        children = plain.get(group)
+        for name, node in children.items() if isinstance(children, dict) else ():
             if isinstance(node, dict) and "_target_" not in node:
                 yield f"{group}.{name}: has no _target_"
     for key, node in _calls(plain):

@@ -31,11 +31,11 @@ def compose(words: list[str]) -> Composed:
     if needs_hydra(words):
         raise UserError(f"{' '.join(words)}: only python train.py takes -m, --cfg, --info, -sc")
     options, overrides = parse(words)
-    loader = loader_of(options)
-    groups = [override for override in overrides if _is_group(override, loader)]
-    settings = [override for override in overrides if not _is_group(override, loader)]
     for override in overrides:
         _refuse_sweep(override)
+    loader = loader_of(options)
+    groups = [override for override in overrides if _is_group(override, loader)]
+    settings = [override for override in overrides if override not in groups]
     for override in groups:
         _refuse_group(override, loader)
     cfg = _load(loader, options.config_name or "train", groups)

@@ -48,8 +48,8 @@ def no_such_config(path: str, options: list[str]) -> UserError:
 
 
 def flat(text: object) -> str:
-    """The text on one line."""
-    return " ".join(str(text).split())
+    """The text on one line, without the lines that OmegaConf adds for its own use."""
+    return " ".join(str(text).partition("full_key:")[0].split())
 
 
 def _file(error: Exception) -> Path | None:

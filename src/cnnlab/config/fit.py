@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
+from cnnlab.config import keys
 from cnnlab.config.definitions import Definition
 from cnnlab.config.signature import attribute
 from cnnlab.errors import nearest
@@ -26,22 +27,14 @@ def faults(
         serves = attribute(definitions[group], "tasks") if group in definitions else None
         if serves and not names & set(serves):
             choice = choices.get(group) or plain[group]["_target_"]
-            yield (f"{group}={choice}: does not fit task={name}; it serves {', '.join(serves)}")
+            yield f"{group}={choice}: does not fit task={name}; it serves {', '.join(serves)}"
     logs = attribute(task, "logs") if task else None
     if logs:
-        for key in ("callbacks", "logger"):
-            for child in plain.get(key) or {}:
-                of = definitions.get(f"{key}.{child}")
-                logs = (*logs, *((attribute(of, "logs") if of else None) or ()))
-        for key, value in _monitors(plain):
-            if not any(fnmatchcase(value, pattern) for pattern in logs):
+        for key, of in definitions.items():
+            if key.startswith("callbacks."):
+                logs = (*logs, *(attribute(of, "logs") or ()))
+        for key in definitions:
+            value = keys.get(plain, key).get("monitor")
+            if isinstance(value, str) and not any(fnmatchcase(value, log) for log in logs):
                 near = nearest(value, logs)
-                yield f"{key}={value}: task={name} logs {', '.join(logs)}{near}"
-
-
-def _monitors(plain: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    nodes = {"task": plain.get("task"), "scheduler": plain.get("scheduler")}
-    nodes |= {f"callbacks.{name}": node for name, node in (plain.get("callbacks") or {}).items()}
-    for key, node in nodes.items():
-        if isinstance(node, dict) and isinstance(node.get("monitor"), str):
-            yield f"{key}.monitor", node["monitor"]
+                yield f"{key}.monitor={value}: task={name} logs {', '.join(logs)}{near}"

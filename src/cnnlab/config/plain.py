@@ -38,7 +38,7 @@ def to_plain(cfg: "DictConfig") -> dict[str, Any]:
         plain: Any = OmegaConf.to_container(cfg, resolve=True)
     except OmegaConfBaseException as error:
         key = re.sub(r"\[(\d+)\]", r".\1", error.full_key or "")
-        text = flat(str(error).split("full_key:")[0])
+        text = flat(error)
         near = ""
         if isinstance(error, InterpolationKeyError):
             near = meant(written, text.split("'")[1])

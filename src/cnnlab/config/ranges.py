@@ -58,7 +58,6 @@ RANGES = {
     "scheduler.decay_epochs": _POSITIVE,
     "scheduler.decay_rate": _POSITIVE,
     "scheduler.patience": _NOT_NEGATIVE,
-    "trainer.devices": _COUNT,
     "trainer.nodes": _COUNT,
     "trainer.threads": _COUNT,
     "trainer.accumulate": _COUNT,
@@ -83,6 +82,9 @@ def faults(plain: dict[str, Any]) -> Iterator[str]:
     for key in (f"trainer.{name}" for name in _BATCHES):
         value = _get(plain, key)
         yield from _faults(key, value, _PROBABILITY if isinstance(value, float) else _NOT_NEGATIVE)
+    devices = _get(plain, "trainer.devices")  # how many, or a list of their numbers
+    interval = _NOT_NEGATIVE if isinstance(devices, list) else _COUNT
+    yield from _faults("trainer.devices", devices, interval)
 
 
 def _faults(key: str, value: Any, interval: str) -> Iterator[str]:

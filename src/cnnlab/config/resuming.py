@@ -1,6 +1,7 @@
 """`resume=FOLDER` alone continues a run with the words of its first start."""
 
 import json
+import re
 from pathlib import Path
 
 from cnnlab.errors import UserError
@@ -19,7 +20,9 @@ def with_first_words(words: list[str]) -> list[str]:
         return words
     record = Path(folders[-1]) / "run.json"
     try:
-        first = json.loads(record.read_text())["overrides"]
-    except (OSError, ValueError, KeyError):
+        run = json.loads(record.read_text())
+        paths = run["machine"]["paths"]  # the record keeps absolute paths apart
+        first = [re.sub(r"\$PATH\d+", lambda m: paths[m[0]], word) for word in run["overrides"]]
+    except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"resume={folders[-1]}: not a run folder (no readable run.json)") from None
     return [*first, *words]

@@ -59,7 +59,11 @@ class Module:
                     found[bound] = Binding(None, self.absolute(node), alias.name)
             elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
                 targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-                found |= {t.id: Binding(node.value) for t in targets if isinstance(t, ast.Name)}
+                names = [name for target in targets for name in ast.walk(target)]
+                stored = [
+                    n for n in names if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+                ]
+                found |= {name.id: Binding(node.value) for name in stored}
         found.pop("*", None)
         return found
 
@@ -73,7 +77,7 @@ class Module:
     def is_dynamic(self) -> bool:
         """Whether the module may hold names that no statement of it shows."""
         names = {node.id for node in ast.walk(self.tree) if isinstance(node, ast.Name)}
-        return "__getattr__" in self.bindings or "globals" in names
+        return "__getattr__" in self.bindings or not names.isdisjoint({"globals", "vars"})
 
     def absolute(self, node: ast.ImportFrom) -> str:
         """The full name of the module that a `from` import names."""

@@ -120,18 +120,17 @@ def record_faults(key: str, value: dict[str, Any], record: Definition) -> Iterat
 
 
 def _item_faults(key: str, value: Any, annotation: ast.expr, where: Module) -> Iterator[str]:
-    """The faults of the records inside a list or dict, which a line for the whole would hide."""
+    """The faults inside a dict, and of the records in a list, which one line for all would hide."""
     items = _items(annotation)
-    parts: list[tuple[Any, Any]] = []
-    if _name(annotation) in _LISTS and isinstance(value, list) and items:
-        parts = list(enumerate(value))
-    elif _name(annotation) in _DICTS and isinstance(value, dict) and len(items) == 2:
-        parts = list(value.items())
-    for name, part in parts:
-        for option, place in _options(items[_name(annotation) in _DICTS], where):
-            record = _record(option, place)
-            if record and isinstance(part, dict):
-                yield from record_faults(f"{key}.{name}", part, record)
+    if _name(annotation) in _DICTS and isinstance(value, dict) and len(items) == 2:
+        for name, part in value.items():
+            yield from faults(f"{key}.{name}", part, items[1], where)
+    elif _name(annotation) in _LISTS and isinstance(value, list) and items:
+        for i, part in enumerate(value):
+            for option, place in _options(items[0], where):
+                record = _record(option, place)
+                if record and isinstance(part, dict):
+                    yield from record_faults(f"{key}.{i}", part, record)
 
 
 def _options(annotation: ast.expr, where: Module) -> Iterator[tuple[ast.expr, Module]]:

@@ -7,6 +7,7 @@ which simplejpeg complains, goes through Pillow. Content decides, not the name o
 
 import io
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import simplejpeg  # type: ignore[import-untyped]
@@ -19,15 +20,16 @@ SCALES = (8, 4, 2)
 
 _UNSUSPICIOUS = 89_478_485  # pixels; of larger images Pillow says whether they are bombs
 _ORIENTATION = 0x0112  # EXIF tag
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: pixels[::-1].swapaxes(0, 1),
+    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
+    8: lambda pixels: pixels[:, ::-1].swapaxes(0, 1),
 }
+"""What turns stored pixels upright; orientation 1, and whatever is none of these, needs nothing."""
 
 
 class BadImageError(Exception):
@@ -55,11 +57,16 @@ class Picture:
         size = _plain_jpeg_size(data)
         if size is None:
             self._decoded = _by_pillow(data)
-            size = self._decoded.shape[:2]
-        self.height, self.width = size
+            self.height, self.width = self._decoded.shape[:2]
+            return
+        self._stored = size
+        exif = _exif(data)
+        self._orientation = _orientation(exif) if exif else 1
+        turned = 5 <= self._orientation <= 8
+        self.height, self.width = size[::-1] if turned else size
 
     def pixels(self, scale: int = 1) -> np.ndarray:
-        """Uint8 RGB `(H, W, 3)`, writable.
+        """Uint8 RGB `(H, W, 3)`, writable, contiguous.
 
         Args:
             scale: one of `SCALES`: a plain JPEG comes back that much smaller (rounded up), the mean
@@ -70,15 +77,21 @@ class Picture:
         """
         if self._decoded is None:
             try:
-                return _by_simplejpeg(self._data, scale, self.height, self.width)
+                return _upright(self._by_simplejpeg(scale), self._orientation)
             except ValueError as error:  # truncated, or damaged in a way that Pillow passes over
                 self._decoded = _by_pillow(self._data)
                 self.damage = str(error)
         return self._decoded
 
+    def _by_simplejpeg(self, scale: int) -> np.ndarray:
+        if scale == 1:
+            return simplejpeg.decode_jpeg(self._data)
+        height, width = (side // scale for side in self._stored)
+        return simplejpeg.decode_jpeg(self._data, min_height=height, min_width=width, min_factor=2)
+
 
 def _plain_jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Height and width of a JPEG that simplejpeg turns into the right pixels, else None."""
+    """Stored height and width of a JPEG that simplejpeg turns into the right pixels, else None."""
     if data[:3] != b"\xff\xd8\xff":
         return None
     try:
@@ -86,29 +99,18 @@ def _plain_jpeg_size(data: bytes) -> tuple[int, int] | None:
     except ValueError:
         return None
     plain = colors in ("YCbCr", "Gray") and height * width <= _UNSUSPICIOUS
-    if plain and _has_exif(data):
-        with warnings.catch_warnings(), io.BytesIO(data) as stream:
-            warnings.simplefilter("ignore")
-            plain = _orientation(Image.open(stream, formats=FORMATS)) not in _UPRIGHT
     return (height, width) if plain else None
 
 
-def _has_exif(data: bytes) -> bool:
-    """Whether an Exif segment stands among those before the image (APP0..15 and comments)."""
+def _exif(data: bytes) -> bytes:
+    """The Exif segment of a JPEG, before the image among APP0..15 and comments; empty if none."""
     at = 2
     while data[at : at + 1] == b"\xff" and (0xE0 <= data[at + 1] <= 0xEF or data[at + 1] == 0xFE):
+        end = at + 2 + int.from_bytes(data[at + 2 : at + 4])
         if data[at + 4 : at + 10] == b"Exif\0\0":
-            return True
-        at += 2 + int.from_bytes(data[at + 2 : at + 4])
-    return False
-
-
-def _by_simplejpeg(data: bytes, scale: int, height: int, width: int) -> np.ndarray:
-    if scale == 1:
-        return simplejpeg.decode_jpeg(data)
-    return simplejpeg.decode_jpeg(
-        data, min_height=height // scale, min_width=width // scale, min_factor=2
-    )
+            return data[at + 4 : end]
+        at = end
+    return b""
 
 
 def _by_pillow(data: bytes) -> np.ndarray:
@@ -120,8 +122,7 @@ def _by_pillow(data: bytes) -> np.ndarray:
         try:
             image = Image.open(stream, formats=FORMATS)
             image.load()
-            how = _UPRIGHT.get(_orientation(image))
-            return _rgb(image if how is None else image.transpose(how))
+            return _upright(_rgb(image), _orientation(image))
         except BadImageError:
             raise
         except Image.UnidentifiedImageError:
@@ -134,11 +135,25 @@ def _by_pillow(data: bytes) -> np.ndarray:
             raise BadImageError(str(error) or type(error).__name__) from error
 
 
-def _orientation(image: Image.Image) -> int:
-    try:
-        return image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # broken EXIF says nothing
-        return 1
+def _orientation(source: bytes | Image.Image) -> int:
+    """Of an Exif segment, or of an image; 1 where it does not say, or cannot be read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            exif = Image.Exif()
+            if isinstance(source, bytes):
+                exif.load(source)
+            else:
+                exif = source.getexif()
+            found = exif.get(_ORIENTATION)
+        except Exception:  # plugins raise nearly anything on broken Exif
+            return 1
+    return found if isinstance(found, int) else 1
+
+
+def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    turn = _UPRIGHT.get(orientation)
+    return pixels if turn is None else np.ascontiguousarray(turn(pixels))
 
 
 def _rgb(image: Image.Image) -> np.ndarray:

@@ -4,6 +4,7 @@ import math
 from random import Random
 from typing import Literal, Protocol
 
+import numpy as np
 import timm.data
 import torch
 from PIL import Image
@@ -116,7 +117,8 @@ class EvalTransform:
 
 
 def _frame(size: int, y: float, x: float) -> Tensor:
-    return torch.tensor([size, size, y, x], dtype=torch.float32)
+    # Not torch.tensor, which takes 20 us here (2 % of a sample) to look at each number.
+    return torch.from_numpy(np.array((size, size, y, x), np.float32))
 
 
 def random_box(

@@ -57,6 +57,7 @@ class Task(LightningModule):
         self.monitor = monitor
         self.mode = mode
         self.results: dict[str, Any] = {}
+        self.validated = False
         self.metrics = nn.ModuleDict({stage: self.new_metric() for stage in ("val", "test")})
         self.loss_means: dict[str, MeanMetric] = {}
 
@@ -106,6 +107,7 @@ class Task(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         self._finish("val")
+        self.validated = True
 
     def on_test_epoch_end(self) -> None:
         self._finish("test")
@@ -119,8 +121,12 @@ class Task(LightningModule):
         tensors = {f"{stage}/{k}": torch.as_tensor(v).detach().cpu() for k, v in values.items()}
         self.results = {k: v.tolist() for k, v in tensors.items() if v.ndim}
         scalars = {k: v.float() for k, v in tensors.items() if not v.ndim}
-        # The metrics are summed over the processes already, so each process logs the same value.
-        self.log_dict(scalars, rank_zero_only=True)
+        # For callbacks. They are sums over the processes already, the same in each.
+        self.log_dict(scalars, logger=False, rank_zero_only=True)
+        row = {key: value.item() for key, value in scalars.items()} | {"epoch": self.current_epoch}
+        for logger in self.loggers:
+            # Not through Lightning: validation would stand one step before the loss it belongs to.
+            logger.log_metrics(row, step=self.global_step)
 
     def _metric(self, stage: Stage) -> Metric:
         metric = self.metrics[stage]
@@ -143,10 +149,16 @@ class Task(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": config}
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-        if isinstance(scheduler, ReduceLROnPlateau):
-            scheduler.step(metric)
-        else:  # timm's schedules are functions of the number of updates done
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            # timm's schedules are functions of the number of updates done.
             scheduler.step_update(self.global_step)
+
+    def on_train_epoch_end(self) -> None:
+        # Lightning would step a plateau after the checkpoint, which then lacks that step.
+        scheduler, validated = self.lr_schedulers(), self.validated
+        self.validated = False
+        if isinstance(scheduler, ReduceLROnPlateau) and validated:
+            scheduler.step(self.trainer.callback_metrics[self.monitor])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         # Metrics are empty between epochs; a checkpoint holds the net and plain containers only.

@@ -50,9 +50,9 @@ def write_bytes(target: Path, data: bytes) -> None:
         part.write_bytes(data)
 
 
-def write_json(target: Path, value: Any) -> None:
+def write_json(target: Path, value: Any, indent: int | None = None) -> None:
     """Replace `target` by `value`; NaN and infinities become null, for strict JSON has none."""
-    text = json.dumps(_strict(value), indent=2, allow_nan=False)
+    text = json.dumps(_strict(value), indent=indent, allow_nan=False)
     write_bytes(target, (text + "\n").encode())
 
 

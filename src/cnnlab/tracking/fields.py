@@ -35,7 +35,6 @@ def starting_fields(
         "cost": earlier.cost if earlier else {},
         "time": _time(earlier, repository),
         "data": earlier.data if earlier else {},
-        "results": {},
         "parent": _parent(config["model"].get("weights")),
         "wandb_id": earlier.wandb_id if earlier else None,
         "overrides": [redactor.text(w) for w in overrides if not w.startswith("resume=")],

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -82,24 +83,30 @@ def reopen(folder: Path, config: Mapping[str, Any]) -> RunData:
     return run
 
 
-def lock(folder: Path) -> int:
+def lock(folder: Path, patience_s: float = 10.0) -> int:
     """Be the only writer of `folder` until the returned file descriptor is closed.
 
-    The kernel lets go when the process dies, however it dies. Leftovers are swept.
+    The kernel lets go when the process dies, however it dies; a killed run's loader workers, which
+    hold the lock as well, end a few seconds after it. Leftovers are swept.
 
     Raises:
         UserError: another process is writing there.
     """
     handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise UserError(f"{folder}: another process is working on this run") from None
-    except OSError:
-        pass  # a file system without locks
-    sweep(folder)
-    return handle
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() < deadline:
+                time.sleep(0.1)
+                continue
+            os.close(handle)
+            raise UserError(f"{folder}: another process is working on this run") from None
+        except OSError:
+            pass  # a file system without locks
+        sweep(folder)
+        return handle
 
 
 def _short(value: Any) -> str:

@@ -67,7 +67,13 @@ def read_run(folder: Path) -> RunData:
         raise UserError(f"{folder}/run.json: written by a newer cnnlab (schema above {SCHEMA})")
     paths = stored["machine"]["paths"]
     fields = {key: restore(value, paths) for key, value in stored.items() if key != "schema"}
-    return RunData(folder=folder, history=read_history(folder / "metrics.csv"), **fields)
+    results = folder / "results.json"
+    return RunData(
+        folder=folder,
+        results=json.loads(results.read_text()) if results.exists() else {},
+        history=read_history(folder / "metrics.csv"),
+        **fields,
+    )
 
 
 def read_history(path: Path) -> dict[str, History]:

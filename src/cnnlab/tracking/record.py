@@ -137,7 +137,8 @@ class RunRecord(Logger):
             return
         assert self.folder is not None
         save_weights(net, self.folder, {"run": self.name, "identity": self._fields["identity"]})
-        self._fields["results"] = self._redactor.facts(results)
+        # A file of its own: a thousand classes have a million pairs.
+        write_json(self.folder / "results.json", self._redactor.facts(results))
         self._fields["tested"] = tested
         self._write()
 
@@ -273,4 +274,4 @@ class RunRecord(Logger):
         own = self._fields["machine"]
         fields = {k: paths.take(v) for k, v in self._fields.items() if k != "machine"}
         fields = {"schema": SCHEMA} | fields | {"machine": own | {"paths": paths.table}}
-        write_json(self.folder / "run.json", fields)
+        write_json(self.folder / "run.json", fields, indent=2)
