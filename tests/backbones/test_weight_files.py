@@ -110,6 +110,7 @@ def test_damaged_files_name_cause_and_remedy(kind, cause, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("form", ["zip", "legacy", "pickle"])
 def test_code_in_a_file_is_never_run(form, tmp_path):
     content = {"state_dict": STATE, "extra": Evil(tmp_path / "ran")}

@@ -147,8 +147,8 @@ def test_weights_of_a_frozen_net_have_no_counters(source):
     ("of", "into", "told"),
     [
         # a deeper net holds every tensor of a shallower one, in the same shapes
-        ("resnet32_cifar", "resnet20_cifar", "60 unknown: stage1.3.conv1.weight, "),
-        ("resnet20_cifar", "resnet32_cifar", "60 missing: stage1.3.conv1.weight, "),
+        ("resnet32_cifar", "resnet20_cifar", "60 unknown: stage1.3."),
+        ("resnet20_cifar", "resnet32_cifar", "60 missing: stage1.3."),
         ("lenet5_modern", "resnet20_cifar", "missing: stem.0.weight, "),
     ],
 )

@@ -209,6 +209,8 @@ def _after_stages(net: Any) -> tuple[str, ...]:
     """Prefixes of what follows the last stage: what a feature extractor does not have."""
     children = [child for child, _ in net.named_children()]
     last = net.feature_info[-1]["module"].split(".")[0]
+    if last not in children:  # some of timm's transformers name no child of theirs
+        return ()
     return tuple(f"{child}." for child in children[children.index(last) + 1 :])
 
 

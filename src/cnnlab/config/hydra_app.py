@@ -12,13 +12,20 @@ def hydra_app(run: Callable[[Any], Any]) -> None:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import DictConfig, OmegaConf
 
-    from cnnlab.config import Composed, check
+    from cnnlab.config import Composed, check, compose
     from cnnlab.config.folder import CONF
+    from cnnlab.config.several import jobs
     from cnnlab.config.words import parse
 
     # Hydra would print a UserError with its own traceback; ours is one line.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    parse(sys.argv[1:])  # refuses words before Hydra acts on them
+    options, _ = parse(sys.argv[1:])  # refuses words before Hydra acts on them
+    if not options.shell_completion:
+        # What is wrong with any job is said in one line, before the first starts.
+        for words in jobs(sys.argv[1:]):
+            composed = compose(words)
+            if options.multirun:
+                check(composed)
 
     def job(cfg: DictConfig) -> None:
         node = HydraConfig.get()

@@ -14,7 +14,7 @@ import simplejpeg  # type: ignore[import-untyped]
 from PIL import Image
 
 # What Pillow may open: raster formats that it reads by itself (EPS would start Ghostscript).
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 SCALES = (8, 4, 2)
 """By how much `Picture.pixels` can reduce a plain JPEG while it decodes it."""
 

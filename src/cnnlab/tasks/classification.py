@@ -13,6 +13,7 @@ from cnnlab.tasks.base import Task
 class ClassificationTask(Task):
     """Logits `(B, K)` against class ids `(B,)`, or `(B, K)` shares after mixup."""
 
+    tasks = ("classification",)
     logs: ClassVar[tuple[str, ...]] = ("val/loss", "val/top1", "val/top5", "val/macro", "val/ece")
 
     def losses(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ from cnnlab.tasks.base import Task
 class MultiLabelTask(Task):
     """Logits `(B, K)` against targets `(B, K)` of 0 and 1 (shares after mixup)."""
 
+    tasks = ("multilabel",)
     logs: ClassVar[tuple[str, ...]] = (
         "val/loss",
         "val/average_precision",
