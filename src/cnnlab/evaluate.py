@@ -42,6 +42,8 @@ def evaluate(composed: Composed, checkpoint: Path | None) -> dict[str, float]:
     cfg = composed.cfg.copy()
     if not any(word.startswith("trainer.precision=") for word in composed.overrides):
         cfg.trainer.precision = "32-true"
+    if checkpoint is not None:
+        cfg.model.weights = None  # the checkpoint holds all; their source may be gone
     trainers.resolve(cfg.trainer)
     data, task = build_parts(cfg)
     report: Any = getattr(task.net.backbone, "load_report", None)

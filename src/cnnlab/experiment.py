@@ -52,6 +52,8 @@ class Experiment:
 
     def build(self) -> None:
         """Data (set up), task (net built), trainer (callbacks, record and mirrors attached)."""
+        if self.record.resumed:
+            self.cfg.model.weights = None  # the checkpoint holds all; their source may be gone
         self.data, self.task = build_parts(self.cfg)
         mirrors = [instantiate(node) for node in (self.cfg.logger or {}).values() if node]
         callbacks = [instantiate(node) for node in (self.cfg.callbacks or {}).values() if node]
@@ -75,6 +77,7 @@ class Experiment:
             self._say(f"net      {self.record.name}: {summary_line(cost, latency)}")
             if report := getattr(self.task.net.backbone, "load_report", None):
                 self._say(f"weights  {report}")
+                self.record.started_from(str(report))
         self.record.describe(self.data.summary(), cost_keys(cost, latency))
         self.cost_line = summary_line(cost, latency)
 

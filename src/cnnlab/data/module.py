@@ -1,7 +1,7 @@
 """The base of all data sets: splits in, prepared batches out."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from lightning.pytorch import LightningDataModule
@@ -145,11 +145,14 @@ class DataModule(LightningDataModule):
         self.splits = splits
 
     def adopt(self, pretrained_cfg: Mapping[str, Any]) -> None:
-        """Take from a net's timm configuration what `data.mean` and `data.std` leave open."""
+        """Take from a net's timm configuration what `data.mean` and `data.std` leave open.
+
+        A net's three channels become their average for grey images, as its first layer does.
+        """
         if self.mean is None:
-            self.mean = list(pretrained_cfg["mean"])
+            self.mean = _per_channel(pretrained_cfg["mean"], self.channels)
         if self.std is None:
-            self.std = list(pretrained_cfg["std"])
+            self.std = _per_channel(pretrained_cfg["std"], self.channels)
 
     def summary(self) -> dict[str, Any]:
         """Plain values for the run record; equal `digest` entries mean the same samples."""
@@ -249,3 +252,7 @@ class DataModule(LightningDataModule):
 def _check(key: str, value: object, holds: bool, allowed: str) -> None:
     if not holds:
         raise UserError(f"data.{key}={value} must be {allowed}")
+
+
+def _per_channel(values: Sequence[float], channels: int) -> list[float]:
+    return [sum(values) / len(values)] if channels == 1 else list(values)

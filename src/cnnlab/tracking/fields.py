@@ -35,6 +35,7 @@ def starting_fields(
         "cost": earlier.cost if earlier else {},
         "time": _time(earlier, repository),
         "data": earlier.data if earlier else {},
+        "weights": earlier.weights if earlier else None,
         "parent": _parent(config["model"].get("weights")),
         "wandb_id": earlier.wandb_id if earlier else None,
         "overrides": [redactor.text(w) for w in overrides if not w.startswith("resume=")],

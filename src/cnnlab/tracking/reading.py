@@ -45,6 +45,7 @@ class RunData:
     time: dict[str, Any]
     environment: dict[str, Any]
     git: dict[str, Any] | None
+    weights: str | None
     parent: dict[str, Any] | None
     wandb_id: str | None
     machine: dict[str, Any]

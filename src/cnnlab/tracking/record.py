@@ -99,6 +99,12 @@ class RunRecord(Logger):
             else:
                 logger.log_hyperparams(self.config)
 
+    def started_from(self, report: str) -> None:
+        """Say what became of the weights the net was given: loaded, re-initialised, unused."""
+        if self._writes:
+            self._fields["weights"] = self._redactor.text(report)
+            self._write()
+
     def describe(self, data: Mapping[str, Any], cost: Mapping[str, float | None]) -> None:
         """Store what the data set says of itself, and the net's cost under `cost/...` keys.
 
