@@ -27,6 +27,7 @@ def folder(tree: Callable[..., Path], file_keys: dict[str, Any]) -> Callable[...
 
 def test_what_is_null_comes_from_the_net(folder: Callable[..., ImageFolder]) -> None:
     data = folder(**OPEN)
+    data.setup()
     data.adopt(NET)
     summary = data.summary()
     assert (summary["mean"], summary["std"]) == ([0.1, 0.2, 0.3], [0.4, 0.5, 0.6])
@@ -38,6 +39,7 @@ def test_what_is_null_comes_from_the_net(folder: Callable[..., ImageFolder]) -> 
 
 def test_what_is_given_stays(folder: Callable[..., ImageFolder]) -> None:
     data = folder(crop_pct=0.8)
+    data.setup()
     data.adopt(NET)
     summary = data.summary()
     assert (summary["mean"], summary["crop_pct"]) == ([0.5] * 3, 0.8)
@@ -46,6 +48,7 @@ def test_what_is_given_stays(folder: Callable[..., ImageFolder]) -> None:
 
 def test_a_net_that_says_little_gets_timms_defaults(folder: Callable[..., ImageFolder]) -> None:
     data = folder(**OPEN)
+    data.setup()
     data.adopt({"mean": (0.5,) * 3, "std": (0.5,) * 3})
     summary = data.summary()
     assert (summary["crop_pct"], summary["interpolation"]) == (0.875, "bicubic")
