@@ -25,7 +25,9 @@ def real_data(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
         folder = cache / name
         if folder.is_dir():
             return folder
-        if not (packed / f"{name}.tar").is_file():
+        has_tar = (packed / f"{name}.tar").is_file()
+        # Fashion-MNIST has no tar: unpack.py makes it from a Debian package.
+        if not has_tar and not (name == "fashion_mnist" and (packed / "unpack.py").is_file()):
             pytest.skip(f"real data set '{name}' is not in {packed}")
         try:
             cache.mkdir(parents=True, exist_ok=True)
@@ -37,6 +39,8 @@ def real_data(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
             capture_output=True,
             text=True,
         )
+        if done.returncode and not has_tar:
+            pytest.skip(f"real data set '{name}' cannot be had here: {done.stderr[-200:]}")
         assert done.returncode == 0, done.stderr
         return target / name
 

@@ -121,11 +121,13 @@ class Experiment:
         which = f"checkpoint best by {best['key']} (epoch {best['epoch'] + 1})" if best else "last"
         folder = self.record.folder
         seconds = metrics["time/fit_s"] + metrics["time/test_s"]
+        skipped = {k: n for k, n in fields["data"]["skipped"].items() if n}
         return "\n".join(
             [
                 "",
                 f"result   {'  '.join(shown)}",
                 f"         of the {which if best else 'last checkpoint'}",
+                *([f"skipped  unreadable images: {skipped}; named in run.json"] if skipped else []),
                 f"cost     {self.cost_line}",
                 f"run      {folder} ({seconds:.0f} s: fit and test)",
                 f"next     python -m cnnlab test {folder}/checkpoints/best.ckpt",

@@ -42,9 +42,10 @@ def _describe(data: DataModule) -> None:
         sizes += " (test is val)"
     counts = f"{min(data.class_counts):,} to {max(data.class_counts):,} training images each"
     _say("data", f"{sizes}; {len(data.classes):,} classes, {counts}")
-    for index, number in enumerate(data.class_counts):
-        if number == 0:
-            _say("data", f"class '{data.classes[index]}' has no training image")
+    empty = [name for name, n in zip(data.classes, data.class_counts, strict=True) if n == 0]
+    if empty:
+        shown = ", ".join(empty[:5]) + (", ..." if len(empty) > 5 else "")
+        _say("data", f"{len(empty):,} classes have no training image: {shown}")
 
 
 def _one_step(data: DataModule, task: Task) -> None:

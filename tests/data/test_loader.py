@@ -6,9 +6,9 @@ from cnnlab.data.batch import Batch, Sample, whole_frame
 from cnnlab.data.in_memory import MemorySource
 from cnnlab.data.loader import Loader
 from cnnlab.data.sampling import EvalSampler, TrainSampler
-from cnnlab.data.seeding import torch_seeded
 from cnnlab.data.source import SampleSource
 from cnnlab.errors import UserError
+from cnnlab.seeding import torch_seeded
 
 
 class Noise(SampleSource):

@@ -10,9 +10,9 @@ from cnnlab.data.augment import Augment
 from cnnlab.data.batch import Batch, Sample, whole_frame
 from cnnlab.data.in_memory import MemorySource
 from cnnlab.data.module import DataModule, Splits
-from cnnlab.data.seeding import torch_seeded
 from cnnlab.data.source import SampleSource
 from cnnlab.errors import UserError
+from cnnlab.seeding import torch_seeded
 
 
 class Files(SampleSource):

@@ -3,7 +3,7 @@ import torch
 from torchvision.transforms import v2
 
 from cnnlab.data.policy import Policy, policy
-from cnnlab.data.seeding import torch_seeded
+from cnnlab.seeding import torch_seeded
 
 
 @pytest.mark.parametrize("name", ["randaugment", "trivialaugment", "autoaugment"])

@@ -74,7 +74,7 @@ class Pictures(Callback):
         folder = RunRecord.of(trainer).folder
         assert folder is not None
         mirrors = [logger for logger in trainer.loggers if isinstance(logger, Mirror)]
-        step = trainer.fit_loop.epoch_loop._batches_that_stepped  # where the test metrics stand
+        step = trainer.global_step  # where the test metrics stand
         if self._examples:
             path = folder / "pictures" / "predictions.png"
             _save(_sheet(self._examples), path)

@@ -42,13 +42,15 @@ def collate(samples: Sequence[Sample], ids: Sequence[int]) -> Batch:
     """Stack `samples`; images smaller than the largest are padded with 0 right and below."""
     height = max(s.image.shape[-2] for s in samples)
     width = max(s.image.shape[-1] for s in samples)
-    images = [
-        F.pad(s.image, (0, width - s.image.shape[-1], 0, height - s.image.shape[-2]))
-        for s in samples
-    ]
+    images = [_padded(s.image, height, width) for s in samples]
     return Batch(
         torch.stack(images),
         torch.stack([s.target for s in samples]),
         torch.tensor(ids, dtype=torch.int64),
         torch.stack([s.frame for s in samples]),
     )
+
+
+def _padded(image: Tensor, height: int, width: int) -> Tensor:
+    below, right = height - image.shape[-2], width - image.shape[-1]
+    return F.pad(image, (0, right, 0, below)) if below or right else image

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from cnnlab.data.augment import Augment
 from cnnlab.data.batch import Batch
 from cnnlab.data.sampling import rank_and_world
-from cnnlab.data.seeding import mix
+from cnnlab.seeding import mix
 
 ERASED_AREA = (0.02, 1 / 3)  # share of the image, Zhong et al. 2020 as timm and torchvision have it
 ERASED_RATIO = (0.3, 1 / 0.3)  # height / width

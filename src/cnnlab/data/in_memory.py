@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from cnnlab.data.batch import Batch, Sample, whole_frame
 from cnnlab.data.module import DataModule, Splits
 from cnnlab.data.policy import policy
-from cnnlab.data.seeding import torch_seeded
 from cnnlab.data.source import BatchSource, SampleSource, Source
+from cnnlab.seeding import torch_seeded
 
 
 class MemorySource(BatchSource):

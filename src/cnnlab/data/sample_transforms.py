@@ -15,7 +15,7 @@ from torchvision.transforms import v2
 from cnnlab.data.augment import Augment
 from cnnlab.data.decode import SCALES, Picture
 from cnnlab.data.policy import policy
-from cnnlab.data.seeding import mix, torch_seeded
+from cnnlab.seeding import mix, torch_seeded
 
 Interpolation = Literal["bilinear", "bicubic"]
 

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, distributed
 
-from cnnlab.data.seeding import mix, permutation
 from cnnlab.errors import UserError
+from cnnlab.seeding import mix, permutation
 
 
 def rank_and_world() -> tuple[int, int]:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cnnlab.data.seeding import mix, permutation
+from cnnlab.seeding import mix, permutation
 
 
 def hold_out(targets: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:

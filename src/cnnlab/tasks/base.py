@@ -12,7 +12,7 @@ from torchmetrics import MeanMetric, Metric
 
 from cnnlab.data.batch import Batch
 from cnnlab.errors import UserError
-from cnnlab.tasks.seeding import reseed
+from cnnlab.seeding import reseed
 
 Stage = Literal["val", "test"]
 
@@ -98,8 +98,8 @@ class Task(LightningModule):
         losses = self.losses(outputs, batch)
         losses = {"loss": _total(losses)} | (losses if len(losses) > 1 else {})
         for name, value in losses.items():
-            if name not in self.loss_means:
-                self.loss_means[name] = MeanMetric().to(value.device)
+            if name not in self.loss_means:  # `disable`: a look for NaN would wait for the device
+                self.loss_means[name] = MeanMetric(nan_strategy="disable").to(value.device)
             self.loss_means[name].update(value, weight=len(batch.ids))
         predictions = self.predict(outputs, batch)
         self._metric(stage).update(predictions, batch.targets)

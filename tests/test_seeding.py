@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from cnnlab.data.seeding import mix, permutation, torch_seeded
+from cnnlab.seeding import mix, permutation, reseed, torch_seeded
 
 
 def test_mix_is_splitmix64() -> None:
@@ -45,3 +45,15 @@ def test_torch_seeded_leaves_the_generator_as_it_was() -> None:
         assert torch.equal(torch.rand(3), inner)
     with torch_seeded(5, 7):
         assert not torch.equal(torch.rand(3), inner)
+
+
+def test_reseed_makes_each_step_its_own_and_repeatable():
+    def draw(*parts: int) -> torch.Tensor:
+        reseed(*parts)
+        return torch.rand(4)
+
+    first = draw(0, 0, 5)
+    torch.rand(100)
+    assert torch.equal(draw(0, 0, 5), first)
+    for other in ((1, 0, 5), (0, 1, 5), (0, 0, 6)):
+        assert not torch.equal(draw(*other), first)

@@ -1,0 +1,102 @@
+import json
+import shutil
+
+import pytest
+
+from cnnlab import cli
+
+
+def say(capsys, *words: str) -> str:
+    cli.main(list(words))
+    return capsys.readouterr().out
+
+
+def fail(capsys, *words: str) -> str:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(list(words))
+    assert stop.value.code == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    return line
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["cost", "-h"]])
+def test_help_lists_the_verbs(capsys, words):
+    page = say(capsys, *words)
+    for verb in ("cost", "models", "check", "test"):
+        assert f"\n  {verb} " in page
+
+
+def test_cost_as_json_has_what_a_script_needs(capsys):
+    cost = json.loads(say(capsys, "cost", "model=resnet50", "--json"))
+    assert cost["input"] == [3, 224, 224]
+    assert cost["params"] == 25_557_032  # torchvision's count
+    assert cost["macs"] == pytest.approx(4.089e9, rel=1e-3)  # torchvision: 4.089 GFLOPS
+    assert cost["activations"] > 0
+
+
+def test_cost_at_the_size_of_a_data_set_and_at_a_given_one(capsys):
+    digits = json.loads(say(capsys, "cost", "model=resnet20_cifar", "data=digits", "--json"))
+    assert digits["input"] == [1, 32, 32]
+    given = json.loads(say(capsys, "cost", "model=resnet18", "--input", "3x64x96", "--json"))
+    assert given["input"] == [3, 64, 96]
+    grey = json.loads(say(capsys, "cost", "model=resnet18", "--input=1x64x96", "--json"))
+    assert grey["params"] == given["params"] - 2 * 64 * 7 * 7
+
+
+def test_cost_table_ends_with_totals(capsys):
+    last = say(capsys, "cost", "model=lenet5_modern").splitlines()[-1]
+    assert "61,706" in last
+    assert "416,520" in last
+
+
+def test_models_lists_named_configs_and_timms(capsys):
+    named = say(capsys, "models", "resnext")
+    assert "resnext50_32x4d" in named
+    assert "convnext" not in named
+    timms = say(capsys, "models", "vgg1", "--timm").split()
+    assert {"vgg11", "vgg16_bn"} <= set(timms)
+    assert "resnet20_cifar" in say(capsys, "models", "cifar", "--timm").split()
+
+
+def test_check_reports_data_batch_and_cost(capsys):
+    out = say(capsys, "check", "data=digits", "model=lenet5_modern")
+    topics = {line.split()[0] for line in out.splitlines()}
+    assert {"config", "data", "files", "cost", "batch"} <= topics
+    assert "train 1,079, val 359, test 359; 10 classes" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["tset"], "did you mean 'test'"),
+        (["cost", "model=resnet50", "--input", "3x224"], "--input 3x224"),
+        (["cost", "model=resnet50", "--input"], "a value is missing"),
+        (["cost", "modle=resnet50"], "modle"),
+        (["test"], "no weights"),
+        (["test", "/nowhere/best.ckpt"], "/nowhere/best.ckpt"),
+    ],
+)
+def test_wrong_words_are_one_line(capsys, words, says):
+    assert says in fail(capsys, *words)
+
+
+def test_a_file_outside_a_run_is_explained(capsys, tmp_path):
+    (tmp_path / "best.ckpt").write_bytes(b"x")
+    assert "model.weights" in fail(capsys, "test", str(tmp_path / "best.ckpt"))
+
+
+@pytest.mark.data
+def test_check_names_a_broken_file(capsys, real_data, tmp_path):
+    root = tmp_path / "set"
+    for split in ("train", "val"):
+        for folder in sorted((real_data("imagenette224") / split).iterdir())[:2]:
+            target = root / split / folder.name
+            target.mkdir(parents=True)
+            for file in sorted(folder.iterdir())[:6]:
+                shutil.copy(file, target)
+    broken = sorted((root / "train").rglob("*.*"))[0]
+    broken.write_bytes(broken.read_bytes()[:2000])
+    words = ["check", "data=image_folder", f"data.root={root}", "model=resnet18", "data.workers=0"]
+    with pytest.raises(SystemExit):
+        cli.main([*words, "data.image_size=64"])
+    assert broken.name in capsys.readouterr().out
