@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, Literal
 
 import torch
@@ -10,6 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.io import CheckpointIO
+from lightning.pytorch.profilers import Profiler
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from cnnlab.errors import UserError
@@ -116,7 +118,7 @@ def create(
         limit_test_batches=limit_test_batches,
         overfit_batches=overfit_batches,
         log_every_n_steps=log_every,
-        profiler=profiler,
+        profiler=profiler or _NoProfiler(),
         callbacks=list(callbacks),
         logger=list(loggers),
         plugins=[checkpoint_io] if checkpoint_io is not None else None,
@@ -127,6 +129,21 @@ def create(
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
     )
+
+
+class _NoProfiler(Profiler):
+    """Lightning enters a profiler's context about 80 times a step; its idle one costs 0.15 ms."""
+
+    _nothing = nullcontext()
+
+    def start(self, action_name: str) -> None:
+        pass
+
+    def stop(self, action_name: str) -> None:
+        pass
+
+    def profile(self, action_name: str) -> nullcontext:  # type: ignore[override]
+        return self._nothing
 
 
 def _strategy(name: str, accelerator: str) -> str | Strategy:

@@ -61,6 +61,13 @@ class Task(LightningModule):
         self.metrics = nn.ModuleDict({stage: self.new_metric() for stage in ("val", "test")})
         self.loss_means: dict[str, MeanMetric] = {}
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "_current_fx_name":
+            # Lightning sets it 45 times a step; torch would look for a parameter each time (0.1 ms).
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
     # What a leaf gives -------------------------------------------------------------------------
 
     def losses(self, outputs: Any, batch: Batch) -> dict[str, Tensor]:
