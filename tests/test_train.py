@@ -97,6 +97,13 @@ def test_same_seed_same_losses_other_seed_others(finished, tmp_path):
     assert loss[0] == loss[1] != loss[2]
 
 
+def test_pinned_run(finished):
+    """A change that is no change of computation leaves these losses as they are."""
+    assert read_run(finished).history["val/loss"].values == pytest.approx(
+        [2.1452, 1.5770], rel=2e-3
+    )
+
+
 def test_test_verb_repeats_the_figures_of_the_run(finished):
     done = subprocess.run(
         [

@@ -47,7 +47,7 @@ class StepMonitor(Callback):
         self._pending: list[_Step] = []
         self._windows: deque[_Window] = deque()
         self._images = 0
-        self._since = 0.0
+        self._since = self._until = 0.0
         self.last_loss = math.nan
         """The newest loss that has arrived; for the progress bar."""
 
@@ -67,6 +67,7 @@ class StepMonitor(Callback):
         step = _Step(trainer.global_step, trainer.current_epoch, lr, batch.ids, loss)
         self._pending.append(step)
         self._images += len(batch.ids)
+        self._until = time.perf_counter()  # the rate leaves out what follows: validation
         if loss.device.type == "cpu":
             self.last_loss = float(loss)
             if not math.isfinite(self.last_loss):
@@ -115,9 +116,8 @@ class StepMonitor(Callback):
             self._log(trainer, window.steps[-1], sum(losses) / len(losses))
 
     def _log(self, trainer: Trainer, step: _Step, loss: float) -> None:
-        now = time.perf_counter()
-        rate = self._images * trainer.world_size / max(now - self._since, 1e-9)
-        self._images, self._since = 0, now
+        rate = self._images * trainer.world_size / max(self._until - self._since, 1e-9)
+        self._images, self._since = 0, self._until
         values = {
             "train/loss": loss,
             "train/lr": step.learning_rate,

@@ -63,7 +63,7 @@ class Task(LightningModule):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "_current_fx_name":
-            # Lightning sets it 45 times a step; torch would look for a parameter each time (0.1 ms).
+            # Lightning sets it 45 times a step; torch looks for a parameter each time (0.1 ms).
             self.__dict__[name] = value
         else:
             super().__setattr__(name, value)
@@ -127,13 +127,12 @@ class Task(LightningModule):
         metric.reset()
         tensors = {f"{stage}/{k}": torch.as_tensor(v).detach().cpu() for k, v in values.items()}
         self.results = {k: v.tolist() for k, v in tensors.items() if v.ndim}
-        scalars = {k: v.float() for k, v in tensors.items() if not v.ndim}
+        scalars = {k: v.item() for k, v in tensors.items() if not v.ndim}
         # For callbacks. They are sums over the processes already, the same in each.
         self.log_dict(scalars, logger=False, rank_zero_only=True)
-        row = {key: value.item() for key, value in scalars.items()} | {"epoch": self.current_epoch}
         for logger in self.loggers:
             # Not through Lightning: validation would stand one step before the loss it belongs to.
-            logger.log_metrics(row, step=self.global_step)
+            logger.log_metrics(scalars | {"epoch": self.current_epoch}, step=self.global_step)
 
     def _metric(self, stage: Stage) -> Metric:
         metric = self.metrics[stage]
