@@ -25,15 +25,14 @@ from cnnlab.tracking.record import RunRecord
 class Experiment:
     """A composed and checked config on its way to a finished run folder.
 
-    Opening it makes `auto` settings definite, seeds everything and opens the record; use it as a
-    context, so that the record says how the run ended.
+    Opening it makes `auto` settings definite, seeds everything, reads the data, builds the net and
+    then opens the record, so that a wrong path leaves no run behind. Use it as a context: the
+    record says how the run ended.
 
     Raises:
-        UserError: the run to resume cannot be continued.
+        UserError: data, weights or device are not there; the run to resume cannot be continued.
     """
 
-    data: DataModule
-    task: Task
     trainer: Trainer
 
     def __init__(self, composed: Composed) -> None:
@@ -41,6 +40,11 @@ class Experiment:
         trainers.resolve(self.cfg.trainer)
         seed_everything(self.cfg.seed, verbose=False)
         plain: Any = OmegaConf.to_container(self.cfg, resolve=True)
+        if self.cfg.resume:
+            self.cfg.model.weights = None  # the checkpoint holds all; their source may be gone
+        self.data: DataModule
+        self.task: Task
+        self.data, self.task = build_parts(self.cfg)
         self.record = RunRecord.open(plain, composed.choices, composed.overrides)
 
     def __enter__(self) -> "Experiment":
@@ -51,10 +55,7 @@ class Experiment:
         self.record.__exit__(*error)
 
     def build(self) -> None:
-        """Data (set up), task (net built), trainer (callbacks, record and mirrors attached)."""
-        if self.record.resumed:
-            self.cfg.model.weights = None  # the checkpoint holds all; their source may be gone
-        self.data, self.task = build_parts(self.cfg)
+        """The trainer, with callbacks, record and mirrors attached."""
         mirrors = [instantiate(node) for node in (self.cfg.logger or {}).values() if node]
         callbacks = [instantiate(node) for node in (self.cfg.callbacks or {}).values() if node]
         self.trainer = instantiate(self.cfg.trainer)(

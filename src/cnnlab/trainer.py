@@ -22,12 +22,19 @@ def resolve(trainer: dict[str, Any]) -> None:
 
     precision: bf16-mixed where the device has bf16 units (1.7 times fp32 for ResNeXt-50 on a CPU
     with AVX-512 BF16), else 32-true. channels_last goes with it. threads: all cores.
+
+    Raises:
+        UserError: a device that this machine does not have.
     """
     accelerator = trainer["accelerator"]
     if accelerator == "auto":
         mps = torch.backends.mps.is_available()
         accelerator = "gpu" if torch.cuda.is_available() else "mps" if mps else "cpu"
         trainer["accelerator"] = accelerator
+    if accelerator == "gpu" and not torch.cuda.is_available():
+        raise UserError(
+            "trainer.accelerator=gpu: torch sees no CUDA device; allowed here: cpu, auto"
+        )
     has_bf16 = _has_bf16(accelerator)
     if trainer["precision"] == "auto":
         trainer["precision"] = "bf16-mixed" if has_bf16 else "32-true"
@@ -87,16 +94,9 @@ def create(
     """A Trainer for `task`, whose net gets its memory format and is compiled here.
 
     All `auto` values must have gone through `resolve`.
-
-    Raises:
-        UserError: a device or precision that this machine does not have.
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    if accelerator == "gpu" and not torch.cuda.is_available():
-        raise UserError(
-            "trainer.accelerator=gpu: torch sees no CUDA device; allowed here: cpu, auto"
-        )
     if channels_last:
         task.net.to(memory_format=torch.channels_last)
     if compile:
