@@ -144,3 +144,37 @@ def test_a_diverging_run_fails_and_keeps_no_bad_checkpoint(tmp_path):
     assert failed.status == "failed"
     assert "NonFiniteLossError" in failed.reason
     assert not list(failed.folder.glob("checkpoints/*"))
+
+
+def test_accumulated_batches_log_the_loss_itself_once_a_step(tmp_path):
+    words = ["trainer.accumulate=2", "trainer.log_every=1", "trainer.max_epochs=1"]
+    start(f"runs={tmp_path}", *words, "optimizer.lr=1e-6", "scheduler=constant")
+    history = read_run(tmp_path / "digits-lenet5_modern" / "001-s0").history["train/loss"]
+    assert history.steps == sorted(set(history.steps))
+    assert all(2.0 < value < 2.7 for value in history.values), "about ln 10: nothing is learned"
+
+
+def test_weighted_val_loss_does_not_depend_on_the_batch_size(tmp_path):
+    words = ["loss.class_weights=[1,2,3,4,5,6,7,8,9,10]", "trainer.max_epochs=1"]
+    for size in (7, 256):
+        start(f"runs={tmp_path}", *words, f"data.eval_batch_size={size}", "scheduler=constant")
+    folder = tmp_path / "digits-lenet5_modern"
+    seven, all_ = (read_run(folder / f"{n}-s0").metrics["test/loss"] for n in ("001", "002"))
+    assert seven == pytest.approx(all_, rel=1e-5)
+
+
+def test_a_secret_in_a_multirun_reaches_no_file(tmp_path):
+    done = subprocess.run(
+        [
+            *(sys.executable, "train.py", "-m", "seed=1,2", f"runs={tmp_path}"),
+            *("+tags.api_key=SuperSecret123", "debug=one_batch", "model=lenet5_modern"),
+        ],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stderr
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(list(tmp_path.rglob("run.json"))) == 2
+    assert not [path for path in files if b"SuperSecret123" in path.read_bytes()]
+    assert not (ROOT / "multirun.yaml").exists()

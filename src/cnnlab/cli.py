@@ -13,7 +13,7 @@ python -m cnnlab VERB [words]
   cost    model=resnext50_32x4d [--json]    layer by layer: shape, parameters, MACs, activations, receptive field;
                                             at the net's own input, or that of data=SET; --input 3x224x224
   models  [PATTERN] [--timm]                named configs; with --timm every net of model=timm model.name=NAME
-  check   data=SET model=NET                before the long run: config, every file, one batch, one step, cost
+  check   data=SET model=NET                before the long run: config, files (20,000 a split at most), one step, cost
   test    RUN/checkpoints/best.ckpt [--json]           the test split again, with the run's own config
   test    model=NET model.weights=FILE data=SET        any weights
 
@@ -60,7 +60,12 @@ def cost(words: list[str]) -> None:
         size = _parse_size(given)
         if size[0] != 3 and "data=" not in " ".join(words):
             net = make(in_chans=size[0])
-    counted = count(net, size)
+    try:
+        counted = count(net, size)
+    except (RuntimeError, AssertionError) as error:
+        shape = "x".join(map(str, size))
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(f"cost: the net does not take an input of {shape} ({reason})") from error
     print(json.dumps(to_dict(counted)) if as_json else render(counted))
 
 
@@ -107,6 +112,8 @@ def test(words: list[str]) -> None:
         words = checkpoint_words(checkpoint) + words[1:]
     composed = _checked(words)
     metrics = evaluate(composed, checkpoint)
+    if not metrics:  # not the first process of several
+        return
     if as_json:
         print(json.dumps(metrics))
         return

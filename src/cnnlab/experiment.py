@@ -16,9 +16,11 @@ from cnnlab.complexity.table import cost_keys, summary_line
 from cnnlab.complexity.timing import latency_ms, peak_memory_mb
 from cnnlab.config import Composed
 from cnnlab.data.module import DataModule
+from cnnlab.errors import UserError
 from cnnlab.tasks.base import Task
 from cnnlab.tasks.build import build_parts
 from cnnlab.tracking.checkpoint_io import AtomicCheckpointIO
+from cnnlab.tracking.folder import check_resumable
 from cnnlab.tracking.record import RunRecord
 
 
@@ -42,6 +44,7 @@ class Experiment:
         plain: Any = OmegaConf.to_container(self.cfg, resolve=True)
         if self.cfg.resume:
             self.cfg.model.weights = None  # the checkpoint holds all; their source may be gone
+            check_resumable(Path(self.cfg.resume))
         self.data: DataModule
         self.task: Task
         self.data, self.task = build_parts(self.cfg)
@@ -56,7 +59,7 @@ class Experiment:
 
     def build(self) -> None:
         """The trainer, with callbacks, record and mirrors attached."""
-        mirrors = [instantiate(node) for node in (self.cfg.logger or {}).values() if node]
+        mirrors = [_logger(name, node) for name, node in (self.cfg.logger or {}).items() if node]
         callbacks = [instantiate(node) for node in (self.cfg.callbacks or {}).values() if node]
         self.trainer = instantiate(self.cfg.trainer)(
             self.task, callbacks, [self.record, *mirrors], AtomicCheckpointIO()
@@ -119,7 +122,7 @@ class Experiment:
         metrics, fields = self.metrics(), self.record.fields
         shown = [f"{k} {v:.4f}" for k, v in metrics.items() if k.startswith("test/")]
         best = fields["best"]
-        which = f"checkpoint best by {best['key']} (epoch {best['epoch'] + 1})" if best else "last"
+        which = f"checkpoint best by {best['key']} (epoch {best['epoch'] + 1})" if best else None
         folder = self.record.folder
         seconds = metrics["time/fit_s"] + metrics["time/test_s"]
         skipped = {k: n for k, n in fields["data"]["skipped"].items() if n}
@@ -127,11 +130,11 @@ class Experiment:
             [
                 "",
                 f"result   {'  '.join(shown)}",
-                f"         of the {which if best else 'last checkpoint'}",
+                f"         of the {which or 'last state'}",
                 *([f"skipped  unreadable images: {skipped}; named in run.json"] if skipped else []),
                 f"cost     {self.cost_line}",
                 f"run      {folder} ({seconds:.0f} s: fit and test)",
-                f"next     python -m cnnlab test {folder}/checkpoints/best.ckpt",
+                f"next     python -m cnnlab test {folder}",
                 "         python train.py --help",
             ]
         )
@@ -148,3 +151,13 @@ class Experiment:
 
     def _say(self, line: str) -> None:
         print(line, flush=True)
+
+
+def _logger(name: str, node: DictConfig) -> Any:
+    try:
+        return instantiate(node)
+    except Exception as error:
+        missing = error.__cause__ or error
+        if not isinstance(missing, ImportError):
+            raise
+        raise UserError(f"logger={name}: not installed; pip install {name}") from error

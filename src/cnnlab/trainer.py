@@ -35,6 +35,10 @@ def resolve(trainer: dict[str, Any]) -> None:
         raise UserError(
             "trainer.accelerator=gpu: torch sees no CUDA device; allowed here: cpu, auto"
         )
+    if accelerator == "mps" and not torch.backends.mps.is_available():
+        raise UserError("trainer.accelerator=mps: torch sees none; allowed here: cpu, auto")
+    if trainer["precision"] == "16-mixed" and accelerator == "cpu":
+        raise UserError("trainer.precision=16-mixed: needs a GPU; on a CPU bf16-mixed or auto")
     has_bf16 = _has_bf16(accelerator)
     if trainer["precision"] == "auto":
         trainer["precision"] = "bf16-mixed" if has_bf16 else "32-true"
@@ -58,7 +62,7 @@ def _has_bf16(accelerator: str) -> bool:
     if accelerator == "gpu":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if accelerator == "cpu":
-        # oneDNN's own question: AVX-512 BF16 or AMX on x86, BF16 on Arm.
+        # x86 only: AVX-512 BF16 or AMX, and a oneDNN that uses them.
         return torch.ops.mkldnn._is_mkldnn_bf16_supported() and (
             torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
         )
@@ -94,7 +98,12 @@ def create(
     """A Trainer for `task`, whose net gets its memory format and is compiled here.
 
     All `auto` values must have gone through `resolve`.
+
+    Raises:
+        UserError: nothing to train.
     """
+    if max_steps == 0:
+        raise UserError("trainer.max_steps=0: no step to train; -1 means no limit")
     if threads is not None:
         torch.set_num_threads(threads)
     if channels_last:

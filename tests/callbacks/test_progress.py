@@ -18,11 +18,13 @@ def trainer(rank_zero: bool = True) -> SimpleNamespace:
     )
 
 
-def epoch(progress: Progress, at: SimpleNamespace) -> None:
+def epoch(progress: Progress, at: SimpleNamespace, validated: bool = True) -> None:
     progress.on_train_start(at, None)
     progress.on_train_epoch_start(at, None)
     for batch in range(2):
         progress.on_train_batch_end(at, None, None, None, batch)
+    if validated:
+        progress.on_validation_end(at, None)
     progress.on_train_epoch_end(at, None)
 
 
@@ -48,6 +50,11 @@ def test_a_bar_on_a_terminal(capsys, monkeypatch):
     assert "epoch 2/4" in terminal.getvalue()
     assert "0/2" in terminal.getvalue()
     assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_an_epoch_without_validation_repeats_no_old_figures(capsys):
+    epoch(Progress(), trainer(), validated=False)
+    assert "val/" not in capsys.readouterr().out
 
 
 def test_other_processes_are_silent(capsys):

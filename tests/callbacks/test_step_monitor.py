@@ -21,6 +21,7 @@ def trainer(every: int) -> SimpleNamespace:
         global_step=0,
         current_epoch=0,
         world_size=1,
+        accumulate_grad_batches=1,
         log_every_n_steps=every,
         optimizers=[SimpleNamespace(param_groups=groups)],
         loggers=[Log()],

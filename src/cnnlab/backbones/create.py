@@ -163,7 +163,7 @@ def _build(name: str, arguments: dict[str, Any], keys: dict[str, str]) -> Any:
             near = nearest(word, _parameters(name)) if "knobs" in keys[word] else ""
             raise UserError(f"{keys[word]}: {name} has no such argument{near}") from error
         raise
-    except (AssertionError, ValueError) as error:
+    except (AssertionError, ValueError, AttributeError, IndexError) as error:
         if isinstance(error, UserError) or not (keys and str(error)):
             raise
         told = ", ".join(f"{key}={arguments[word]}" for word, key in keys.items())

@@ -47,7 +47,7 @@ def read(path: Path, asked: str) -> dict[str, Tensor]:
         raise UserError(f"{asked}: cut off or damaged ({error}); copy it again") from error
     except pickle.UnpicklingError as error:
         raise UserError(f"{asked}: {_refusal(str(error))}") from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+    except (RuntimeError, EOFError, ValueError, LookupError, AttributeError, OSError) as error:
         raise UserError(
             f"{asked}: cut off, damaged or no file of weights; copy it again"
         ) from error

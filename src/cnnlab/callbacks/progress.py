@@ -22,6 +22,10 @@ class Progress(Callback):
         self._bar: tqdm | None = None
         self._epoch_start = self._last_line = 0.0
         self._monitor: StepMonitor | None = None
+        self._validated = False
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._validated = True
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         found = [c for c in trainer.callbacks if isinstance(c, StepMonitor)]  # type: ignore[attr-defined]
@@ -60,7 +64,9 @@ class Progress(Callback):
         self._close()
         seconds = time.monotonic() - self._epoch_start
         left = (trainer.max_epochs or 0) - trainer.current_epoch - 1
-        values = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
+        logged = trainer.callback_metrics.items() if self._validated else ()
+        self._validated = False
+        values = {k: float(v) for k, v in logged if k.startswith("val/")}
         words = [self._epoch(trainer), f"{seconds:6.1f} s", f"train/loss {self._loss():.4f}"]
         words += [f"{key} {value:.4f}" for key, value in values.items()]
         if left > 0:

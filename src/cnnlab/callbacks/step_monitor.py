@@ -62,7 +62,9 @@ class StepMonitor(Callback):
         batch: Batch,
         batch_idx: int,
     ) -> None:
-        loss = outputs["loss"]
+        accumulate = trainer.accumulate_grad_batches
+        # Lightning has divided it, for the gradient.
+        loss = outputs["loss"] * accumulate if accumulate > 1 else outputs["loss"]
         lr = trainer.optimizers[0].param_groups[0]["lr"]
         step = _Step(trainer.global_step, trainer.current_epoch, lr, batch.ids, loss)
         self._pending.append(step)
@@ -72,7 +74,7 @@ class StepMonitor(Callback):
             self.last_loss = float(loss)
             if not math.isfinite(self.last_loss):
                 self._stop(step, self.last_loss)
-        if len(self._pending) >= trainer.log_every_n_steps:  # type: ignore[attr-defined]
+        if len(self._pending) >= trainer.log_every_n_steps * accumulate:  # type: ignore[attr-defined]
             self._send()
             self._read(trainer, wait=False)
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -38,4 +39,7 @@ def hydra_app(run: Callable[[Any], Any]) -> None:
         check(composed)
         run(composed)
 
-    hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(job)()
+    with tempfile.TemporaryDirectory() as notes:
+        if options.multirun:
+            sys.argv.append(f"hydra.sweep.dir={notes}")
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(job)()

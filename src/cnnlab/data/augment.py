@@ -14,9 +14,9 @@ class Augment:
 
     padding: int
     """Pixels of zeros added on each side before a crop of the old size; sets in memory only."""
-    scale: list[float]
+    scale: tuple[float, float]
     """Least and greatest share of the area that a random-resized crop takes; files only."""
-    ratio: list[float]
+    ratio: tuple[float, float]
     """Least and greatest width / height of that crop; files only."""
     flip: bool
     """Mirror left and right with probability 1/2."""

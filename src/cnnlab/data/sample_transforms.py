@@ -1,6 +1,7 @@
 """From a picture to the image of fixed size that training or evaluation sees."""
 
 import math
+from collections.abc import Sequence
 from random import Random
 from typing import Literal, Protocol
 
@@ -122,7 +123,7 @@ def _frame(size: int, y: float, x: float) -> Tensor:
 
 
 def random_box(
-    height: int, width: int, scale: list[float], ratio: list[float], draw: Random
+    height: int, width: int, scale: Sequence[float], ratio: Sequence[float], draw: Random
 ) -> tuple[int, int, int, int]:
     """Top, left, height and width of a crop, as torchvision and timm draw it.
 

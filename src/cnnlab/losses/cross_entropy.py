@@ -33,6 +33,11 @@ class CrossEntropy(nn.Module):
         self.label_smoothing = label_smoothing
         self.register_buffer("weight", weights_for(class_weights, class_counts), persistent=False)
 
+    @property
+    def mean_weight(self) -> Tensor | None:
+        """The weight `(K,)` by which the mean over class ids divides; None: each image counts 1."""
+        return self.weight
+
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         return F.cross_entropy(
             logits.float(), targets, self.weight, label_smoothing=self.label_smoothing

@@ -34,6 +34,11 @@ class Focal(nn.Module):
         self.gamma = gamma
         self.register_buffer("weight", weights_for(class_weights, class_counts), persistent=False)
 
+    @property
+    def mean_weight(self) -> Tensor | None:
+        """The weight `(K,)` by which the mean over class ids divides; None: each image counts 1."""
+        return self.weight
+
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         log_p = logits.float().log_softmax(1)
         # 1 - p without cancellation; not 0, where the slope of a power below 1 is infinite.

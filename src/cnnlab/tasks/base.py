@@ -8,7 +8,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
-from torchmetrics import MeanMetric, Metric
+from torchmetrics import MeanMetric, Metric, SumMetric
 
 from cnnlab.data.batch import Batch
 from cnnlab.errors import UserError
@@ -23,9 +23,11 @@ class Task(LightningModule):
     A leaf (one level deep) gives these two and `new_metric`. Everything that is per run and not
     per task (record, checkpoints, progress, pictures) is a callback.
 
-    Losses are means over a batch; evaluation averages them by sample, exactly, over all processes.
+    Losses are means over a batch; evaluation makes of them the mean over the split, whatever the
+    batch size and the number of processes.
 
     Attributes:
+        evaluated: images that the last evaluation counted, over all processes.
         results: what the last evaluation found beside its scalars, as plain values by key
             (`test/per_class`, `test/confusion`); absent classes are NaN.
     """
@@ -60,6 +62,8 @@ class Task(LightningModule):
         self.validated = False
         self.metrics = nn.ModuleDict({stage: self.new_metric() for stage in ("val", "test")})
         self.loss_means: dict[str, MeanMetric] = {}
+        self.seen = SumMetric(nan_strategy="disable")
+        self.evaluated = 0
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "_current_fx_name":
@@ -77,6 +81,10 @@ class Task(LightningModule):
     def predict(self, outputs: Any, batch: Batch) -> Any:
         """What the metric eats, in original pixels."""
         raise NotImplementedError(type(self).__name__)
+
+    def batch_weight(self, batch: Batch) -> Tensor | int:
+        """What the mean over `batch` divides by; evaluation weights the batches with it."""
+        return len(batch.ids)
 
     def new_metric(self) -> Metric:
         """A metric with `update(predictions, batch.targets)` and `compute() -> dict`."""
@@ -107,7 +115,8 @@ class Task(LightningModule):
         for name, value in losses.items():
             if name not in self.loss_means:  # `disable`: a look for NaN would wait for the device
                 self.loss_means[name] = MeanMetric(nan_strategy="disable").to(value.device)
-            self.loss_means[name].update(value, weight=len(batch.ids))
+            self.loss_means[name].update(value, weight=self.batch_weight(batch))
+        self.seen.update(len(batch.ids))
         predictions = self.predict(outputs, batch)
         self._metric(stage).update(predictions, batch.targets)
         return {"predictions": predictions}
@@ -122,6 +131,8 @@ class Task(LightningModule):
     def _finish(self, stage: Stage) -> None:
         values: dict[str, Any] = {k: m.compute() for k, m in self.loss_means.items()}
         self.loss_means.clear()
+        self.evaluated = int(self.seen.compute())
+        self.seen.reset()
         metric = self._metric(stage)
         values |= metric.compute()
         metric.reset()
@@ -144,14 +155,16 @@ class Task(LightningModule):
     def configure_optimizers(self) -> Any:
         optimizer = self.make_optimizer(self.net)
         total = int(self.trainer.estimated_stepping_batches)  # also sets up the loaders
-        accumulate = self.trainer.accumulate_grad_batches
-        per_epoch = -(-int(self.trainer.num_training_batches) // accumulate)
+        batches = self.trainer.num_training_batches
+        if not 0 < batches < float("inf"):
+            raise UserError("trainer.limit_train_batches: leaves no training batch")
+        per_epoch = -(-int(batches) // self.trainer.accumulate_grad_batches)
         # max_steps may end the run within an epoch; the schedule ends with it.
         epochs = total / per_epoch
         scheduler = self.make_scheduler(optimizer, epochs, per_epoch, self.mode)
         config = {"scheduler": scheduler, "interval": "step", "frequency": 1}
         if isinstance(scheduler, ReduceLROnPlateau):
-            config |= {"interval": "epoch", "monitor": self.monitor}
+            config |= {"interval": "epoch", "monitor": self.monitor, "strict": False}
         return {"optimizer": optimizer, "lr_scheduler": config}
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:

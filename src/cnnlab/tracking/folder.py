@@ -32,7 +32,13 @@ def global_rank() -> int:
 
 def create(parent: Path, seed: int) -> Path:
     """Make `parent/<NNN>-s<seed>`; NNN is the next free number, also among processes at once."""
-    parent.mkdir(parents=True, exist_ok=True)
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        writable = os.access(parent, os.W_OK)
+    except OSError as error:
+        raise UserError(f"runs: {parent} cannot be made ({error.strerror})") from error
+    if not writable:
+        raise UserError(f"runs: {parent} cannot be written to")
     taken = [int(m[1]) for p in parent.iterdir() if (m := re.match(r"(\d+)-s\d+$", p.name))]
     number = max(taken, default=0) + 1
     while True:
@@ -54,11 +60,11 @@ def create(parent: Path, seed: int) -> Path:
             claim.rmdir()
 
 
-def reopen(folder: Path, config: Mapping[str, Any]) -> RunData:
-    """The record of the run in `folder`, if it can be continued under `config` (as written).
+def check_resumable(folder: Path) -> RunData:
+    """The record of the run in `folder`, if it can be continued at all; no data has to be read.
 
     Raises:
-        UserError: no run there; already finished; no checkpoint; another config.
+        UserError: no run there; already finished; no checkpoint.
     """
     if not (folder / "run.json").is_file():
         raise UserError(f"resume={folder}: not a run folder (run.json is missing)")
@@ -66,13 +72,23 @@ def reopen(folder: Path, config: Mapping[str, Any]) -> RunData:
     if run.status == "finished":
         raise UserError(
             f"resume={folder}: already finished; leave resume out to start a new run, or "
-            f"test it again: python -m cnnlab test {folder}/checkpoints/best.ckpt"
+            f"test it again: python -m cnnlab test {folder}"
         )
     if not (folder / "checkpoints" / "last.ckpt").is_file():
         raise UserError(
             f"resume={folder}: no checkpoints/last.ckpt, the run ended before its first epoch did; "
             "leave resume out to start a new run"
         )
+    return run
+
+
+def reopen(folder: Path, config: Mapping[str, Any]) -> RunData:
+    """The record of the run in `folder`, if it can be continued under `config` (as written).
+
+    Raises:
+        UserError: no run there; already finished; no checkpoint; another config.
+    """
+    run = check_resumable(folder)
     if changed := differences(config, run.config):
         listed = [f"{key}={_short(new)} (was {_short(old)})" for key, (new, old) in changed.items()]
         more = f" and {len(listed) - 8} more" if len(listed) > 8 else ""

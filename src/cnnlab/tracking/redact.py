@@ -32,7 +32,8 @@ _PATTERNS = (
         MARK,
     ),
 )
-_WANDB_HEX_KEY = re.compile(r"(?<![0-9A-Za-z])[0-9a-f]{40}(?![0-9A-Za-z])")
+# Not within a path: folders of a hub's cache are named by commits.
+_WANDB_HEX_KEY = re.compile(r"(?<![0-9A-Za-z/])[0-9a-f]{40}(?![0-9A-Za-z/])")
 _ASSIGNMENT = re.compile(r"([\w.@/+~-]+)=('[^']*'|\"[^\"]*\"|[^\s,&{}\[\]]+)")
 
 
