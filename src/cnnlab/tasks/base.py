@@ -8,10 +8,11 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
-from torchmetrics import MeanMetric, Metric, SumMetric
+from torchmetrics import Metric, SumMetric
 
 from cnnlab.data.batch import Batch
 from cnnlab.errors import UserError
+from cnnlab.metrics.mean import WeightedMean
 from cnnlab.seeding import reseed
 
 Stage = Literal["val", "test"]
@@ -61,7 +62,7 @@ class Task(LightningModule):
         self.results: dict[str, Any] = {}
         self.validated = False
         self.metrics = nn.ModuleDict({stage: self.new_metric() for stage in ("val", "test")})
-        self.loss_means: dict[str, MeanMetric] = {}
+        self.loss_means: dict[str, WeightedMean] = {}
         self.seen = SumMetric(nan_strategy="disable")
         self.evaluated = 0
 
@@ -113,8 +114,8 @@ class Task(LightningModule):
         losses = self.losses(outputs, batch)
         losses = {"loss": _total(losses)} | (losses if len(losses) > 1 else {})
         for name, value in losses.items():
-            if name not in self.loss_means:  # `disable`: a look for NaN would wait for the device
-                self.loss_means[name] = MeanMetric(nan_strategy="disable").to(value.device)
+            if name not in self.loss_means:
+                self.loss_means[name] = WeightedMean().to(value.device)
             self.loss_means[name].update(value, weight=self.batch_weight(batch))
         self.seen.update(len(batch.ids))
         predictions = self.predict(outputs, batch)
