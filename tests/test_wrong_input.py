@@ -50,6 +50,7 @@ def one_line(done: subprocess.CompletedProcess) -> str:
         (["loss=focl"], ["focl", "focal"]),
         (["model=timm"], ["model.name"]),
         (["frobnicate"], ["frobnicate"]),
+        (["recipe=convnext", "loss=focal"], ["recipe.label_smoothing=0.1", "focal"]),
     ],
 )
 def test_config_errors(words, says):

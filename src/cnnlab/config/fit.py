@@ -28,6 +28,10 @@ def faults(
         if serves and not names & set(serves):
             choice = choices.get(group) or plain[group]["_target_"]
             yield f"{group}={choice}: does not fit task={name}; it serves {', '.join(serves)}"
+    smoothing = (plain.get("recipe") or {}).get("label_smoothing")
+    if smoothing and "label_smoothing" not in (plain.get("loss") or {}):
+        loss = choices.get("loss")
+        yield f"recipe.label_smoothing={smoothing}: loss={loss} has none; set it to 0"
     logs = attribute(task, "logs") if task else None
     if logs:
         for key, of in definitions.items():
