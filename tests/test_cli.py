@@ -73,6 +73,12 @@ def test_check_reports_data_batch_and_cost(capsys):
         (["cost", "model=resnet50", "--input"], "a value is missing"),
         (["cost", "modle=resnet50"], "modle"),
         (["test"], "no weights"),
+        (["models", "--bogus"], "models --bogus: takes [PATTERN]"),
+        (["models", "nosuchnet"], "models *nosuchnet*: no such name"),
+        (
+            ["cost", "model=timm", "model.name=vit_tiny_patch16_224", "--input", "3x32x32"],
+            "3x32x32",
+        ),
         (["test", "/nowhere/best.ckpt"], "/nowhere/best.ckpt"),
     ],
 )

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from cnnlab.tracking.reading import read_run
 
@@ -17,9 +18,7 @@ def train(runs: Path, *words: str) -> Path:
     shared = [
         *("model=lenet5_modern", "logger=none", f"runs={runs}", "callbacks.pictures=null"),
         *("trainer.accelerator=cpu", "trainer.threads=1", "trainer.precision=32-true"),
-        # The same steps in both: two processes of 8 see what one of 16 sees.
-        *("trainer.max_epochs=1", "data.fraction=0.25", "scheduler=constant", "optimizer.lr=0.01"),
-        *("data.eval_batch_size=50", "data.augment.padding=0"),
+        *("trainer.max_epochs=1", "scheduler=constant", "optimizer.lr=0.01"),
     ]
     done = subprocess.run(
         [sys.executable, "train.py", *shared, *words],
@@ -30,14 +29,22 @@ def train(runs: Path, *words: str) -> Path:
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    folders = list((runs / "digits-lenet5_modern").iterdir())
+    folders = list(runs.glob("*/*"))
     assert len(folders) == 1, f"one run, one folder: {folders}"
     return folders[0]
 
 
-def test_two_processes_equal_one(tmp_path):
-    one = read_run(train(tmp_path / "one", "data.batch_size=16"))
-    two = read_run(train(tmp_path / "two", "data.batch_size=8", "trainer=ddp", "trainer.devices=2"))
+@pytest.mark.parametrize(
+    "words",
+    [[], ["data.sampler=balanced"]],
+    ids=["plain", "balanced"],
+)
+def test_two_processes_equal_one(tmp_path, words):
+    # The same steps in both: two processes of 8 see what one of 16 sees.
+    words = [*words, "data.fraction=0.25", "data.eval_batch_size=50", "data.augment.padding=0"]
+    one = read_run(train(tmp_path / "one", "data.batch_size=16", *words))
+    two = ["data.batch_size=8", "trainer=ddp", "trainer.devices=2"]
+    two = read_run(train(tmp_path / "two", *two, *words))
     assert one.data["sizes"]["val"] % 2 == 1, "the point is an odd size"
     assert sum(map(sum, two.results["test/confusion"])) == two.data["sizes"]["test"]
     keys = [key for key in one.metrics if key.startswith(("val/", "test/"))]
@@ -45,3 +52,46 @@ def test_two_processes_equal_one(tmp_path):
     for key in keys:
         assert two.metrics[key] == pytest.approx(one.metrics[key], abs=2e-4), key
     assert json.dumps(two.results["test/confusion"]) == json.dumps(one.results["test/confusion"])
+
+
+def test_a_weighted_loss_is_the_same_mean_over_two_processes(tmp_path):
+    folder = train(tmp_path, "loss.class_weights=effective", "data.fraction=0.25")
+    words = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "cnnlab", "test", str(folder), *words, "data.eval_batch_size=23"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    two = json.loads(done.stdout.splitlines()[-1])
+    one = read_run(folder).metrics
+    assert two["test/samples"] == 359
+    for key in (key for key in one if key.startswith("test/")):
+        assert two[key] == pytest.approx(one[key], abs=1e-5), key
+
+
+def table(root: Path) -> list[str]:
+    """40 images of two labels each; two of val's cannot be read, one for each process."""
+    rows = ["path,label,split"]
+    for i in range(40):
+        split = ("train", "train", "val", "test")[i % 4]
+        Image.new("RGB", (16, 16), (i, 100 * (i % 3), 0)).save(root / f"{i}.png")
+        rows.append(f"{i}.png,{'a|b' if i % 3 else 'a'},{split}")
+    for i in (2, 6):
+        (root / f"{i}.png").write_bytes(b"junk")
+    (root / "list.csv").write_text("\n".join(rows))
+    words = ["data=csv", f"data.root={root}", "task=multilabel", "data.bad_files=skip"]
+    return [*words, "data.image_size=32", "data.workers=0"]
+
+
+def test_two_processes_count_the_skipped_files_of_both(tmp_path):
+    words = table(tmp_path)
+    words += ["data.eval_batch_size=3", "data.batch_size=4", "trainer=ddp", "trainer.devices=2"]
+    run = read_run(train(tmp_path / "runs", *words))
+    assert run.status == "finished"
+    assert run.data["skipped"] == {"train": 0, "val": 2, "test": 0}
+    assert run.data["skipped_files"]["val"] == ["2.png", "6.png"]
+    assert 0 <= run.metrics["test/average_precision"] <= 1

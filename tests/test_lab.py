@@ -1,5 +1,6 @@
 """A lab's own package and config folder work from outside, as the README shows."""
 
+import json
 import os
 import subprocess
 import sys
@@ -55,6 +56,23 @@ def test_a_labs_loss_trains(lab):
     done = train(lab, allow="mylab")
     assert done.returncode == 0, done.stderr
     assert "test/top1" in done.stdout
+
+
+def test_its_runs_are_tested_with_the_same_folder(lab):
+    assert train(lab, allow="mylab").returncode == 0
+    (run,) = (lab / "runs").glob("*/*")
+    tested = subprocess.run(
+        [sys.executable, "-m", "cnnlab", "test", str(run), "--json"],
+        cwd=lab,  # another folder than the run was started in
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(lab), "CNNLAB_ALLOW": "mylab", "OMP_NUM_THREADS": "1"},
+    )
+    assert tested.returncode == 0, tested.stderr
+    first = json.loads((run / "run.json").read_text())
+    assert json.loads(tested.stdout)["test/top1"] == pytest.approx(first["metrics"]["test/top1"])
+    again = train(lab, f"resume={run}", allow="mylab")
+    assert "already finished" in again.stderr
 
 
 def test_not_allowed_is_refused(lab):

@@ -12,7 +12,8 @@ python -m cnnlab VERB [words]
 
   cost    model=resnext50_32x4d [--json]    layer by layer: shape, parameters, MACs, activations, receptive field;
                                             at the net's own input, or that of data=SET; --input 3x224x224
-  models  [PATTERN] [--timm]                named configs; with --timm every net of model=timm model.name=NAME
+  models  [PATTERN] [--timm]                named configs, also of --config-dir DIR; with --timm every net of
+                                            model=timm model.name=NAME
   check   data=SET model=NET                before the long run: config, files (20,000 a split at most), one step, cost
   test    RUN/checkpoints/best.ckpt [--json]           the test split again, with the run's own config
   test    model=NET model.weights=FILE data=SET        any weights
@@ -40,13 +41,14 @@ def main(words: list[str] | None = None) -> None:
 def cost(words: list[str]) -> None:
     """Print what a net costs."""
     as_json, words = _flag(words, "--json")
-    given, words = _option(words, "--input")
+    given, words = _option(words, "--input", "3x224x224")
     composed = _checked(words)
     from hydra.utils import instantiate
 
     from cnnlab.complexity.count import count
     from cnnlab.complexity.table import render, to_dict
 
+    make = None
     if any(word.startswith("data=") for word in words):
         from cnnlab.tasks.build import build_parts
 
@@ -58,14 +60,9 @@ def cost(words: list[str]) -> None:
         size = tuple(net.pretrained_cfg["input_size"])
     if given:
         size = _parse_size(given)
-        if size[0] != 3 and "data=" not in " ".join(words):
+        if make is not None and size[0] != 3:
             net = make(in_chans=size[0])
-    try:
-        counted = count(net, size)
-    except (RuntimeError, AssertionError) as error:
-        shape = "x".join(map(str, size))
-        reason = str(error).strip().partition("\n")[0]
-        raise UserError(f"cost: the net does not take an input of {shape} ({reason})") from error
+    counted = count(net, size)
     print(json.dumps(to_dict(counted)) if as_json else render(counted))
 
 
@@ -77,6 +74,9 @@ def models(words: list[str]) -> None:
     from cnnlab.help import options
 
     timm_too, words = _flag(words, "--timm")
+    own, words = _option(words, "--config-dir", "labconf")
+    if len(words) > 1 or any(word.startswith("-") for word in words):
+        raise UserError(f"models {' '.join(words)}: takes [PATTERN] [--timm] [--config-dir DIR]")
     pattern = words[0] if words else "*"
     pattern = pattern if "*" in pattern else f"*{pattern}*"
     if timm_too:
@@ -84,12 +84,24 @@ def models(words: list[str]) -> None:
 
         import cnnlab.backbones  # noqa: F401  (registers ours)
 
-        print("\n".join(timm.list_models(pattern)))
-        return
-    for name in options(CONF / "model"):
-        if fnmatch(name, pattern):
-            first = (CONF / "model" / f"{name}.yaml").read_text().splitlines()[0]
-            print(f"{name:28}{first.removeprefix('# ') if first.startswith('#') else ''}")
+        lines = timm.list_models(pattern)
+    else:
+        folders = [CONF, *([Path(own)] if own else [])]
+        lines = [
+            f"{name:28}{_first_comment(folder / 'model' / f'{name}.yaml')}"
+            for folder in folders
+            for name in options(folder / "model")
+            if fnmatch(name, pattern)
+        ]
+    if not lines:
+        other = "" if timm_too else "; nets that only timm names: --timm"
+        raise UserError(f"models {pattern}: no such name{other}")
+    print("\n".join(lines))
+
+
+def _first_comment(file: Path) -> str:
+    first = (file.read_text().splitlines() or [""])[0]
+    return first.removeprefix("# ") if first.startswith("#") else ""
 
 
 def check(words: list[str]) -> None:
@@ -134,12 +146,12 @@ def _flag(words: list[str], name: str) -> tuple[bool, list[str]]:
     return name in words, [word for word in words if word != name]
 
 
-def _option(words: list[str], name: str) -> tuple[str | None, list[str]]:
+def _option(words: list[str], name: str, example: str) -> tuple[str | None, list[str]]:
     """The value of `--name VALUE` or `--name=VALUE`, and the words without it."""
     for i, word in enumerate(words):
         if word == name:
             if i + 1 == len(words):
-                raise UserError(f"{name}: a value is missing, for example {name} 3x224x224")
+                raise UserError(f"{name}: a value is missing, for example {name} {example}")
             return words[i + 1], words[:i] + words[i + 2 :]
         if word.startswith(name + "="):
             return word.split("=", 1)[1], words[:i] + words[i + 1 :]

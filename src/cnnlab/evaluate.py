@@ -56,10 +56,11 @@ def evaluate(composed: Composed, checkpoint: Path | None) -> dict[str, float]:
     if checkpoint is not None and checkpoint.is_dir():
         folder = checkpoint / "checkpoints"
         checkpoint = folder / ("best.ckpt" if (folder / "best.ckpt").exists() else "last.ckpt")
-    trainer = instantiate(cfg.trainer)(task, [], [], AtomicCheckpointIO())
     path = None if checkpoint is None else str(checkpoint)
-    # Lightning's advice to use one device does not hold here: each image is counted once.
-    trainer.test(task, data, ckpt_path=path, weights_only=True, verbose=False)
+    with trainers.misuse_in_one_line():
+        trainer = instantiate(cfg.trainer)(task, [], [], AtomicCheckpointIO())
+        # Lightning's advice to use one device does not hold here: each image is counted once.
+        trainer.test(task, data, ckpt_path=path, weights_only=True, verbose=False)
     if not trainer.is_global_zero:
         return {}
     return {key: float(value) for key, value in trainer.callback_metrics.items()} | {

@@ -61,9 +61,10 @@ class Experiment:
         """The trainer, with callbacks, record and mirrors attached."""
         mirrors = [_logger(name, node) for name, node in (self.cfg.logger or {}).items() if node]
         callbacks = [instantiate(node) for node in (self.cfg.callbacks or {}).values() if node]
-        self.trainer = instantiate(self.cfg.trainer)(
-            self.task, callbacks, [self.record, *mirrors], AtomicCheckpointIO()
-        )
+        with trainers.misuse_in_one_line():
+            self.trainer = instantiate(self.cfg.trainer)(
+                self.task, callbacks, [self.record, *mirrors], AtomicCheckpointIO()
+            )
         self.record.attach(mirrors)
 
     def measure_cost(self) -> None:
@@ -141,7 +142,8 @@ class Experiment:
 
     def _timed(self, key: str, act: Callable[[], Any]) -> None:
         start = time.monotonic()
-        act()
+        with trainers.misuse_in_one_line():
+            act()
         self._log({key: time.monotonic() - start})
 
     def _log(self, values: dict[str, float | None]) -> None:

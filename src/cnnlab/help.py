@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from cnnlab.config.folder import CONF, choices
+
 _PAGE = """\
 Train one network, test it, keep a record.
 
@@ -26,13 +28,12 @@ _ORDER = "data model task head loss recipe optimizer scheduler trainer logger ex
 
 def page() -> str:
     """The help page, with what the config folder holds now."""
-    conf = Path(__file__).parents[2] / "conf"
-    return _PAGE.format(groups="\n".join(_group(conf / name) for name in _ORDER.split()) + "\n")
+    return _PAGE.format(groups="\n".join(_group(CONF / name) for name in _ORDER.split()) + "\n")
 
 
 def options(folder: Path) -> list[str]:
-    """The names that a config group offers; files that begin with `_` are bases, not choices."""
-    return sorted(file.stem for file in folder.glob("*.yaml") if not file.stem.startswith("_"))
+    """The names that a config group offers."""
+    return choices(file.stem for file in folder.glob("*.yaml"))
 
 
 def _group(folder: Path, most: int = 12) -> str:

@@ -2,8 +2,8 @@
 
 import os
 import warnings
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any, Literal
 
 import torch
@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.io import CheckpointIO
 from lightning.pytorch.profilers import Profiler
 from lightning.pytorch.strategies import DDPStrategy, Strategy
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from cnnlab.errors import UserError
 
@@ -34,6 +35,11 @@ def resolve(trainer: dict[str, Any]) -> None:
     if accelerator == "gpu" and not torch.cuda.is_available():
         raise UserError(
             "trainer.accelerator=gpu: torch sees no CUDA device; allowed here: cpu, auto"
+        )
+    if accelerator == "cpu" and not isinstance(trainer["devices"], int | str):  # a list
+        raise UserError(
+            f"trainer.devices={trainer['devices']}: on a CPU it is the number of processes, such "
+            "as 2, or auto"
         )
     if accelerator == "mps" and not torch.backends.mps.is_available():
         raise UserError("trainer.accelerator=mps: torch sees none; allowed here: cpu, auto")
@@ -138,6 +144,18 @@ def create(
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
     )
+
+
+@contextmanager
+def misuse_in_one_line() -> Iterator[None]:
+    """What Lightning says of settings it cannot work with, as a `UserError`.
+
+    It looks at some only when it knows the data: a share of the batches that is not one batch.
+    """
+    try:
+        yield
+    except MisconfigurationException as error:
+        raise UserError(f"trainer: {' '.join(str(error).split())}") from error
 
 
 class _NoProfiler(Profiler):

@@ -8,7 +8,16 @@ from cnnlab.callbacks.gradient_clip import GradientClip
 class Net(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.first, self.last = nn.Linear(4, 4, bias=False), nn.Linear(4, 2)
+        self.last, self.first = nn.Linear(4, 2), nn.Linear(4, 4, bias=False)
+
+    def get_classifier(self) -> nn.Module:
+        return self.last
+
+
+class Task(nn.Module):
+    def __init__(self, net: Net) -> None:
+        super().__init__()
+        self.net = net
 
 
 def clipped(mode: str, value: float) -> Net:
@@ -16,7 +25,7 @@ def clipped(mode: str, value: float) -> Net:
     net = Net()
     for parameter in net.parameters():
         parameter.grad = torch.full_like(parameter, 3.0)
-    GradientClip(value=value, mode=mode).on_before_optimizer_step(None, net, None)
+    GradientClip(value=value, mode=mode).on_before_optimizer_step(None, Task(net), None)
     return net
 
 

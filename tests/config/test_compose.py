@@ -148,7 +148,9 @@ def test_config_dir_adds(lab):
     assert composed.cfg.trainer.max_epochs == 7
     assert composed.choices["model"] == "resnet18"
     assert composed.cfg.optimizer == {"lr": 0.5}
-    assert composed.overrides == words[2:]
+    folder = (conf / "conf").resolve()  # the run is replayed from anywhere
+    assert composed.overrides == [f"--config-dir={folder}", *words[2:]]
+    assert compose(composed.overrides).cfg == composed.cfg
     assert compose([*words[:2], "optimizer=sgd"]).cfg.optimizer.lr == 0.1
 
 

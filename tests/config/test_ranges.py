@@ -22,6 +22,9 @@ def nested(key, value):
         ("data.val_fraction", [0.1], [0, 1]),
         ("data.std", [[0.1, 0.2], None], [[0.1, 0.0]]),
         ("data.workers", [0, 4, "auto"], [-1]),
+        ("data.test_fraction", [0, 0.5], [-0.1, 1.0]),
+        ("data.crop_pct", [0.9, 1, None], [0, 1.2]),
+        ("data.augment.scale", [[0.1, 1], [1, 1]], [[1, 0.5], [0, 1]]),
         ("data.augment.erasing", [0, 1], [-0.1, 1.1]),
         ("optimizer.lr", [1e-9], [0, -1, math.inf, math.nan]),
         ("optimizer.betas", [[0.9, 0.999]], [[0.9, 1.0]]),
@@ -60,7 +63,7 @@ def test_keys_of_the_table_exist():
             ["model=resnext50_32x4d", "recipe=convnext", "scheduler=multistep"],
             ["model=convnext_tiny", "scheduler=plateau", "loss=focal"],
             ["model=resnet50", "scheduler=step"],
-            ["model=resnet_cifar"],
+            ["model=resnet_cifar", "data=image_folder"],
         )
     ]
     known = {key for plain in plains for key in keys.flat(plain)}

@@ -84,8 +84,3 @@ def test_tables_that_cannot_be_trained_on(
 ) -> None:
     with pytest.raises(UserError, match=match):
         table(lines).setup()
-
-
-def test_test_fraction_out_of_range(table: Callable[..., CsvList]) -> None:
-    with pytest.raises(UserError, match=r"data\.test_fraction=0\.8"):
-        table(["path,label"], test_fraction=0.8)

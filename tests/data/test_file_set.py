@@ -115,6 +115,17 @@ def test_skipped_files_are_in_the_summary(folder: Callable[..., ImageFolder]) ->
     assert summary["skipped_files"] == {"val": [data.splits.val.names[id] for id in bad]}
 
 
+def test_a_resumed_run_remembers_what_was_skipped(folder: Callable[..., ImageFolder]) -> None:
+    first = folder(bad_files="skip")
+    first.setup()
+    Path(first.splits.val.path(1)).write_bytes(b"junk")
+    list(first.val_dataloader())
+    again = folder(bad_files="skip")
+    again.load_state_dict(first.state_dict())
+    list(again.val_dataloader())
+    assert again.summary()["skipped"] == {"val": 1}
+
+
 @pytest.mark.parametrize("bad_files", ["error", "skip"])
 def test_check_names_what_cannot_be_read(
     folder: Callable[..., ImageFolder], bad_files: str

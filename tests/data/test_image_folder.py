@@ -89,16 +89,9 @@ def test_layouts_that_cannot_be_meant(
         open_folder(root, file_keys).setup()
 
 
-@pytest.mark.parametrize(
-    "keys",
-    [
-        {"test_fraction": -0.1},
-        {"test_fraction": 0.9},
-        {"image_size": 0},
-        {"crop_pct": 1.2},
-        {"crop_pct": 0},
-    ],
-)
-def test_values_out_of_range(tmp_path: Path, file_keys: dict[str, Any], keys: dict) -> None:
-    with pytest.raises(UserError, match=rf"data\.{next(iter(keys))}="):
-        open_folder(tmp_path, file_keys, **keys)
+@pytest.mark.parametrize("share", [-0.1, 0.9])
+def test_shares_that_leave_nothing(
+    tree: Callable[..., Path], file_keys: dict[str, Any], share: float
+) -> None:
+    with pytest.raises(UserError, match=rf"data\.test_fraction={share} must be"):
+        open_folder(tree(*flat(10)), file_keys, test_fraction=share).setup()

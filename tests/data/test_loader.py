@@ -111,9 +111,18 @@ def test_unreadable_samples_are_left_out_and_counted(workers: int) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_batch_without_any_readable_sample_is_an_error(workers: int) -> None:
-    loader = Loader(Noise(6, missing=(3, 4, 5)), EvalSampler(6, 3), workers, pin_memory=False)
-    with pytest.raises(UserError, match=r"none of the 3 images .* \[3, 4, 5\]"):
+def test_a_batch_without_any_readable_sample(workers: int) -> None:
+    """Evaluation goes on without it, training does not."""
+    evaluated = Loader(Noise(6, missing=(3, 4, 5)), EvalSampler(6, 3), workers, pin_memory=False)
+    assert [batch.ids.tolist() for batch in evaluated] == [[0, 1, 2]]
+    assert evaluated.skipped == {3, 4, 5}
+    with pytest.raises(UserError, match=r"none of the 4 images of a batch"):
+        list(train_loader(Noise(4, missing=(0, 1, 2, 3)), workers))
+
+
+def test_an_evaluation_of_nothing_is_an_error() -> None:
+    loader = Loader(Noise(4, missing=(0, 1, 2, 3)), EvalSampler(4, 2), 0, pin_memory=False)
+    with pytest.raises(UserError, match="none of the 4 images can be read"):
         list(loader)
 
 

@@ -149,23 +149,6 @@ def test_data_seed_decides_the_order(keys: dict[str, Any]) -> None:
     assert order(4) != first
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("val_fraction", 0.0),
-        ("val_fraction", 1.0),
-        ("fraction", 0.0),
-        ("fraction", 1.5),
-        ("batch_size", 0),
-        ("eval_batch_size", -1),
-        ("workers", -1),
-    ],
-)
-def test_a_value_out_of_range_is_named(keys: dict[str, Any], key: str, value: float) -> None:
-    with pytest.raises(UserError, match=rf"data\.{key}={value} must be"):
-        Toy(**keys | {key: value})
-
-
 def test_an_empty_split_is_refused(keys: dict[str, Any]) -> None:
     class Empty(Toy):
         def read(self) -> Splits:
@@ -187,6 +170,17 @@ def test_mean_and_std_come_from_the_net_only_where_they_are_open(keys: dict[str,
     torch.testing.assert_close(open_.prepare(batch, training=False, step=0).images, expected)
     assert (given.mean, given.std) == ([0.5], [0.25])
     assert open_.summary()["mean"] == [0.1]
+
+
+@pytest.mark.parametrize(
+    ("channels", "given", "taken"),
+    [(1, (0.1, 0.2, 0.3), [0.2]), (3, (0.4,), [0.4, 0.4, 0.4]), (1, (0.4,), [0.4])],
+)
+def test_the_nets_mean_serves_grey_and_colour(keys, channels, given, taken) -> None:
+    data = Toy(**keys | {"mean": None})
+    data.channels = channels
+    data.adopt({"mean": given, "std": given})
+    assert data.mean == pytest.approx(taken)
 
 
 @pytest.mark.parametrize("mean", [None, [0.5, 0.5, 0.5]])

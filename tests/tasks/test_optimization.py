@@ -63,7 +63,7 @@ def test_wrong_optimizer_is_one_line(changes, words):
 def rates(updates: int, epochs: float, **keys) -> list[float]:
     made = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
     schedule = scheduler(
-        made, epochs, updates, "max", **dict(warmup_epochs=0.0, warmup_lr=0.0) | keys
+        made, epochs, updates, "max", **dict(warmup_epochs=0.0, warmup_lr=0.0, min_lr=0.0) | keys
     )
     seen = []
     for step in range(round(updates * epochs)):
@@ -95,7 +95,7 @@ def test_constant_stays():
 
 def test_plateau_divides_when_the_monitor_stalls():
     made = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
-    keys = dict(warmup_epochs=0.0, warmup_lr=0.0, decay_rate=0.1, patience=1)
+    keys = dict(warmup_epochs=0.0, warmup_lr=0.0, min_lr=0.0, decay_rate=0.1, patience=1)
     schedule = scheduler(made, 9, 1, "max", name="plateau", **keys)
     for value in (0.1, 0.2, 0.2, 0.2):
         schedule.step(value)
@@ -108,6 +108,7 @@ def test_plateau_divides_when_the_monitor_stalls():
         (dict(name="multistep"), "scheduler.milestones"),
         (dict(name="cosine", warmup_epochs=4.0), "scheduler.warmup_epochs=4.0"),
         (dict(name="plateau", decay_rate=0.1, patience=1, warmup_epochs=1.0), "no warm-up"),
+        (dict(name="step", decay_rate=0.1, decay_epochs=0.01), "scheduler.decay_epochs=0.01"),
     ],
 )
 def test_wrong_schedule_names_its_key(keys, words):

@@ -244,6 +244,27 @@ def test_a_hung_wandb_does_not_hold_up_the_end(open_record, capfd, monkeypatch):
     assert read_run(record.folder).status == "finished"
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the process in /proc")
+def test_training_goes_on_when_wandb_hangs(open_record, capfd, monkeypatch):
+    monkeypatch.setattr(WandbMirror, "finish_timeout_s", 1.0)
+    monkeypatch.setattr(WandbMirror, "grace_s", 1.0)
+    monkeypatch.setattr(WandbMirror, "most_waiting", 200)
+    start = time.monotonic()
+    with open_record() as record:
+        record.attach([told := mirror("offline")])
+        core = wandb_core()
+        os.kill(core, signal.SIGSTOP)
+        for step in range(4000):  # more than the pipe to the process holds
+            told.log_metrics({"a" * 200: 1.0}, step)
+            time.sleep(0.0005)
+    os.kill(core, signal.SIGKILL)
+    assert time.monotonic() - start < 20
+    err = capfd.readouterr().err
+    assert err.startswith("W&B: stopped working (no answer any more)")
+    assert err.count("\n") == 1
+    assert read_run(record.folder).status == "finished"
+
+
 def test_a_resumed_run_keeps_its_id_and_its_steps(open_record):
     with pytest.raises(KeyboardInterrupt), open_record() as record:  # noqa: PT012
         record.attach([told := mirror("offline")])

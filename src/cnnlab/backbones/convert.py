@@ -8,7 +8,6 @@ running_mean ...); test the result on labelled images all the same.
 """
 
 import argparse
-import os
 from pathlib import Path
 
 import timm
@@ -17,6 +16,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 import cnnlab.backbones  # noqa: F401  (registers ours)
+from cnnlab.atomic import write_bytes
 from cnnlab.backbones.weight_files import read
 from cnnlab.errors import UserError, nearest, one_line_errors
 
@@ -57,15 +57,7 @@ def main() -> None:
         if not options.out.parent.is_dir():
             raise UserError(f"--out {options.out}: no such folder")
         state = convert(read(options.source, str(options.source)), options.name)
-        part = options.out.with_name(f".{options.out.name}.{os.getpid()}.part")
-        try:
-            with part.open("wb") as file:
-                file.write(save(state, metadata={"format": "pt", "name": options.name}))
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(options.out)
-        finally:
-            part.unlink(missing_ok=True)
+        write_bytes(options.out, save(state, metadata={"format": "pt", "name": options.name}))
     print(f"{options.out}: {len(state)} tensors for {options.name}")
 
 

@@ -11,8 +11,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint as LightningCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
+from cnnlab.atomic import replacing
 from cnnlab.errors import UserError
-from cnnlab.tracking.atomic import replacing
 from cnnlab.tracking.record import RunRecord
 
 

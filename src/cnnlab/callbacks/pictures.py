@@ -9,8 +9,8 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from cnnlab.atomic import replacing
 from cnnlab.data.batch import Batch
-from cnnlab.tracking.atomic import replacing
 from cnnlab.tracking.mirror import Mirror
 from cnnlab.tracking.record import RunRecord
 

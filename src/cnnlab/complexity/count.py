@@ -4,8 +4,10 @@ The net is run once, without data (meta device), under torch's own FlopCounterMo
 """
 
 import copy
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import cnnlab.complexity.deform  # noqa: F401  (registers deformable convolution)
 from cnnlab.complexity.receptive_field import ReceptiveFields
+from cnnlab.errors import UserError
 
 
 @dataclass
@@ -68,6 +71,9 @@ def count(net: nn.Module, input_size: tuple[int, int, int]) -> Cost:
 
     A copy without storage is run, so the net, its statistics and torch's generators stay as they
     are. Hooks that are functions with a memory of their own are called, as in any forward.
+
+    Raises:
+        UserError: the net cannot run at that size; says where it stopped, and why.
     """
     with torch.inference_mode(False), torch.no_grad():
         twin = _without_storage(net).eval()
@@ -82,7 +88,10 @@ def count(net: nn.Module, input_size: tuple[int, int, int]) -> Cost:
         ):
             fields.start(image)
             ledger = _Ledger(twin, fields, flops, activations)
-            twin(image)
+            try:
+                twin(image)
+            except (RuntimeError, AssertionError, ValueError) as error:
+                raise _refusal(error, input_size) from error
     return Cost(
         params=sum(p.numel() for p in net.parameters()),
         trainable_params=sum(p.numel() for p in net.parameters() if p.requires_grad),
@@ -90,6 +99,15 @@ def count(net: nn.Module, input_size: tuple[int, int, int]) -> Cost:
         activations=activations.elements,
         input_size=input_size,
         layers=list(ledger.rows()),
+    )
+
+
+def _refusal(error: Exception, input_size: tuple[int, int, int]) -> UserError:
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    said = str(error).strip().partition("\n")[0] or type(error).__name__
+    return UserError(
+        f"the net does not take an input of {'x'.join(map(str, input_size))}: {said} "
+        f"({Path(place.filename).name}, line {place.lineno})"
     )
 
 

@@ -41,7 +41,21 @@ def compose(words: list[str]) -> Composed:
     cfg = _load(loader, options.config_name or "train", groups)
     for override in settings:
         _apply(cfg, override)
-    return _split(cfg, overrides, groups)
+    return _split(cfg, [*lab_folder(options), *words_of(overrides)], overrides, groups)
+
+
+def lab_folder(options: Namespace) -> list[str]:
+    """The word for the lab's config folder, if there is one: absolute, so that it can be replayed.
+
+    A run is tested and resumed with the words it was started with.
+    """
+    folder = options.config_dir
+    return [] if folder is None else [f"--config-dir={Path(folder).resolve()}"]
+
+
+def words_of(overrides: "list[Override]") -> list[str]:
+    """The words that are about the experiment, not about Hydra."""
+    return [o.input_line or "" for o in overrides if not o.is_hydra_override()]
 
 
 def loader_of(options: Namespace) -> "ConfigLoaderImpl":
@@ -152,19 +166,20 @@ def _added(plain: dict[str, Any], key: str, value: Any) -> list[str]:
     return [path for k, v in value.items() for path in _added(plain, f"{key}.{k}", v)]
 
 
-def _split(cfg: "DictConfig", overrides: "list[Override]", groups: "list[Override]") -> Composed:
+def _split(
+    cfg: "DictConfig", words: list[str], overrides: "list[Override]", groups: "list[Override]"
+) -> Composed:
     """The experiment and Hydra's node apart, as Hydra's own program does it."""
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf, open_dict
 
-    task = [o.input_line or "" for o in overrides if not o.is_hydra_override()]
     own = [o.input_line or "" for o in overrides if o.is_hydra_override()]
     OmegaConf.set_readonly(cfg.hydra, False)
-    cfg.hydra.overrides.task, cfg.hydra.overrides.hydra = task, own
+    cfg.hydra.overrides.task, cfg.hydra.overrides.hydra = words_of(overrides), own
     choices: Any = OmegaConf.to_container(cfg.hydra.runtime.choices)
     choices |= {o.key_or_group: o.value() for o in groups if isinstance(o.value(), list)}
     HydraConfig.instance().set_config(cfg)
     job = cfg.copy()
     with open_dict(job):
         del job["hydra"]
-    return Composed(cfg=job, choices=choices, overrides=task, hydra=cfg.hydra)
+    return Composed(cfg=job, choices=choices, overrides=words, hydra=cfg.hydra)

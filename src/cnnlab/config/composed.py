@@ -16,6 +16,6 @@ class Composed:
     choices: dict[str, Any]
     """The file each config group was given: a name, several names, or None."""
     overrides: list[str]
-    """The words that were typed, without those to Hydra itself."""
+    """The words that were typed, `--config-dir=` too, without those to Hydra itself."""
     hydra: Any
     """Hydra's own node, a DictConfig."""

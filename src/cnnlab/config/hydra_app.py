@@ -14,6 +14,7 @@ def hydra_app(run: Callable[[Any], Any]) -> None:
     from omegaconf import DictConfig, OmegaConf
 
     from cnnlab.config import Composed, check, compose
+    from cnnlab.config.compose import lab_folder
     from cnnlab.config.folder import CONF
     from cnnlab.config.several import jobs
     from cnnlab.config.words import parse
@@ -33,7 +34,7 @@ def hydra_app(run: Callable[[Any], Any]) -> None:
         composed = Composed(
             cfg=cfg,
             choices=dict(OmegaConf.to_container(node.runtime.choices)),  # type: ignore[arg-type]
-            overrides=list(node.overrides.task),
+            overrides=[*lab_folder(options), *node.overrides.task],
             hydra=node,
         )
         check(composed)

@@ -31,6 +31,9 @@ RANGES = {
     "data.workers": _NOT_NEGATIVE,
     "data.val_fraction": "(0, 1)",
     "data.fraction": _SHARE,
+    "data.test_fraction": _BELOW_ONE,
+    "data.image_size": _COUNT,
+    "data.crop_pct": _SHARE,
     "data.std": _POSITIVE,
     "data.augment.padding": _NOT_NEGATIVE,
     "data.augment.scale": _SHARE,
@@ -71,6 +74,8 @@ RANGES = {
     "callbacks.early_stopping.patience": _NOT_NEGATIVE,
     "logger.wandb.timeout_s": _POSITIVE,
 }
+_ASCENDING = ("data.augment.scale", "data.augment.ratio")
+"""Keys whose two numbers are the least and the greatest."""
 _BATCHES = ("limit_train_batches", "limit_val_batches", "limit_test_batches", "overfit_batches")
 """Keys of the trainer: a whole number is a count, a number with a point a share."""
 
@@ -79,6 +84,11 @@ def faults(plain: dict[str, Any]) -> Iterator[str]:
     """One line for each number outside its range; in a list, each item counts."""
     for key, interval in RANGES.items():
         yield from _faults(key, _get(plain, key), interval)
+    for key in _ASCENDING:
+        value = _get(plain, key)
+        numbers = isinstance(value, list) and all(isinstance(v, int | float) for v in value)
+        if numbers and value != sorted(value):
+            yield f"{key}={value}: must be the least and the greatest, in this order"
     for key in (f"trainer.{name}" for name in _BATCHES):
         value = _get(plain, key)
         yield from _faults(key, value, _PROBABILITY if isinstance(value, float) else _NOT_NEGATIVE)

@@ -132,8 +132,7 @@ def shares(targets: Tensor, num_classes: int) -> Tensor:
     """Class ids `(B,)` to float32 `(B, K)`; several labels an image stay as they are."""
     if targets.ndim > 1:
         return targets
-    # Not F.one_hot, which reads the values back to check them.
-    return (targets[:, None] == torch.arange(num_classes, device=targets.device)).float()
+    return F.one_hot(targets, num_classes).float()
 
 
 def mixup(images: Tensor, targets: Tensor, share: float) -> tuple[Tensor, Tensor]:

@@ -1,12 +1,11 @@
 """Any set of images that a table lists."""
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from cnnlab.data.augment import Augment
 from cnnlab.data.csv_rows import SPLITS, Row, read_rows
 from cnnlab.data.file_set import FileSet
 from cnnlab.data.image_files import Listing
@@ -25,51 +24,8 @@ class CsvList(FileSet):
 
     tasks: ClassVar[tuple[str, ...]] = ("classification", "multilabel")
 
-    def __init__(
-        self,
-        *,
-        root: str,
-        file: str,
-        test_fraction: float,
-        image_size: int,
-        crop_pct: float | None,
-        interpolation: Literal["bilinear", "bicubic"] | None,
-        bad_files: Literal["error", "skip"],
-        seed: int,
-        split_seed: int,
-        val_fraction: float,
-        fraction: float,
-        sampler: Literal["shuffle", "balanced"],
-        batch_size: int,
-        eval_batch_size: int,
-        workers: int | Literal["auto"],
-        mean: list[float] | None,
-        std: list[float] | None,
-        augment: Augment,
-    ) -> None:
-        super().__init__(
-            root=root,
-            image_size=image_size,
-            crop_pct=crop_pct,
-            interpolation=interpolation,
-            bad_files=bad_files,
-            seed=seed,
-            split_seed=split_seed,
-            val_fraction=val_fraction,
-            fraction=fraction,
-            sampler=sampler,
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            workers=workers,
-            mean=mean,
-            std=std,
-            augment=augment,
-        )
-        if not 0 <= test_fraction < 1 - val_fraction:
-            raise UserError(
-                f"data.test_fraction={test_fraction} must be at least 0 and below "
-                f"1 - data.val_fraction={val_fraction}"
-            )
+    def __init__(self, *, file: str, test_fraction: float, **files: Any) -> None:
+        super().__init__(**files)
         self.file, self.test_fraction = Path(file).expanduser(), test_fraction
 
     def read(self) -> Splits:

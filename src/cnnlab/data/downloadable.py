@@ -1,11 +1,10 @@
 """Small sets in files that torchvision knows how to fetch."""
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar
 
 from torchvision import datasets
 
-from cnnlab.data.augment import Augment
 from cnnlab.data.in_memory import InMemory, MemorySource
 from cnnlab.data.module import Splits
 from cnnlab.errors import UserError
@@ -19,36 +18,8 @@ class Downloadable(InMemory):
     files: ClassVar[tuple[str, ...]]
     """What must exist, relative to `root`."""
 
-    def __init__(
-        self,
-        *,
-        root: str,
-        download: bool,
-        seed: int,
-        split_seed: int,
-        val_fraction: float,
-        fraction: float,
-        sampler: Literal["shuffle", "balanced"],
-        batch_size: int,
-        eval_batch_size: int,
-        workers: int | Literal["auto"],
-        mean: list[float] | None,
-        std: list[float] | None,
-        augment: Augment,
-    ) -> None:
-        super().__init__(
-            seed=seed,
-            split_seed=split_seed,
-            val_fraction=val_fraction,
-            fraction=fraction,
-            sampler=sampler,
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            workers=workers,
-            mean=mean,
-            std=std,
-            augment=augment,
-        )
+    def __init__(self, *, root: str, download: bool, **common: Any) -> None:
+        super().__init__(**common)
         self.root = Path(root).expanduser()
         self.download = download
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,36 +35,12 @@ class FileSet(DataModule):
         crop_pct: float | None,
         interpolation: Literal["bilinear", "bicubic"] | None,
         bad_files: Literal["error", "skip"],
-        seed: int,
-        split_seed: int,
-        val_fraction: float,
-        fraction: float,
-        sampler: Literal["shuffle", "balanced"],
-        batch_size: int,
-        eval_batch_size: int,
-        workers: int | Literal["auto"],
-        mean: list[float] | None,
-        std: list[float] | None,
         augment: Augment,
+        **common: Any,
     ) -> None:
-        super().__init__(
-            seed=seed,
-            split_seed=split_seed,
-            val_fraction=val_fraction,
-            fraction=fraction,
-            sampler=sampler,
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            workers=workers,
-            mean=mean,
-            std=std,
-            augment=replace(augment, flip=False),  # done with the crop, where it costs least
-        )
+        # Images are flipped with the crop, where it costs least, and not again on the device.
+        super().__init__(augment=replace(augment, flip=False), **common)
         self.sample_augment = augment
-        if image_size < 1:
-            raise UserError(f"data.image_size={image_size} must be at least 1")
-        if crop_pct is not None and not 0 < crop_pct <= 1:
-            raise UserError(f"data.crop_pct={crop_pct} must be above 0 and at most 1")
         self.root = Path(root).expanduser()
         self.size, self.crop_pct, self.interpolation = image_size, crop_pct, interpolation
         self.crop_mode = "center"
@@ -78,7 +53,15 @@ class FileSet(DataModule):
 
         Where there is no test it is held out of train, and so is val after it; shares are of what
         train had. With `test_fraction` 0, test is val.
+
+        Raises:
+            UserError: the shares leave nothing to train on.
         """
+        if not 0 <= test_fraction < 1 - self.val_fraction:
+            raise UserError(
+                f"data.test_fraction={test_fraction} must be at least 0 and below "
+                f"1 - data.val_fraction={self.val_fraction}"
+            )
         train, total = listings["train"], len(listings["train"].names)
         test, val = listings.get("test"), listings.get("val")
         if test is None and test_fraction:
@@ -113,29 +96,26 @@ class FileSet(DataModule):
             self.interpolation = net["interpolation"]
 
     def train_dataloader(self) -> Loader:
-        source = self._ready().train
-        assert isinstance(source, ImageFiles)
-        source.transform = TrainTransform(
+        self._source("train").transform = TrainTransform(
             self.size, self._known_interpolation(), self.sample_augment, self.seed
         )
         return super().train_dataloader()
 
     def val_dataloader(self) -> Loader:
-        self._set_eval_transform(self._ready().val)
+        self._set_eval_transform("val")
         return super().val_dataloader()
 
     def test_dataloader(self) -> Loader:
-        self._set_eval_transform(self._ready().test)
+        self._set_eval_transform("test")
         return super().test_dataloader()
 
-    def _set_eval_transform(self, source: object) -> None:
-        assert isinstance(source, ImageFiles)
+    def _set_eval_transform(self, split: str) -> None:
         if self.crop_pct is None or self.mean is None:
             raise UserError(
                 f"data.crop_pct={self.crop_pct} and data.mean={self.mean}: null is what the net "
                 "was trained with, and there is no net; give both"
             )
-        source.transform = EvalTransform(
+        self._source(split).transform = EvalTransform(
             self.size, self.crop_pct, self._known_interpolation(), self.crop_mode, self.mean
         )
 
@@ -157,15 +137,16 @@ class FileSet(DataModule):
         }
 
     def skipped_files(self) -> dict[str, list[str]]:
-        """Of each split that was read: the first files left out so far, relative to the root."""
+        """Of each split: the first files left out so far, relative to the root; collective."""
         return {
-            name: [
-                loader.source.names[id]
-                for id in islice(sorted(loader.skipped), NUM_NAMED)
-                if isinstance(loader.source, ImageFiles)
-            ]
-            for name, loader in self._loaders.items()
+            name: [self._source(name).names[id] for id in ids[:NUM_NAMED]]
+            for name, ids in self.all_skipped().items()
         }
+
+    def _source(self, split: str) -> ImageFiles:
+        source = getattr(self._ready(), split)
+        assert isinstance(source, ImageFiles)
+        return source
 
     def check_files(self, say: Callable[[str], None]) -> None:
         """Open the files, tell what was found, line by line.

@@ -1,8 +1,7 @@
 """Any set of images sorted into class folders."""
 
-from typing import Literal
+from typing import Any
 
-from cnnlab.data.augment import Augment
 from cnnlab.data.file_set import FileSet
 from cnnlab.data.module import Splits
 from cnnlab.data.scan import same_classes, scan, split_folders
@@ -16,50 +15,8 @@ class ImageFolder(FileSet):
     `test_fraction`; with `test_fraction` 0, test is val.
     """
 
-    def __init__(
-        self,
-        *,
-        root: str,
-        test_fraction: float,
-        image_size: int,
-        crop_pct: float | None,
-        interpolation: Literal["bilinear", "bicubic"] | None,
-        bad_files: Literal["error", "skip"],
-        seed: int,
-        split_seed: int,
-        val_fraction: float,
-        fraction: float,
-        sampler: Literal["shuffle", "balanced"],
-        batch_size: int,
-        eval_batch_size: int,
-        workers: int | Literal["auto"],
-        mean: list[float] | None,
-        std: list[float] | None,
-        augment: Augment,
-    ) -> None:
-        super().__init__(
-            root=root,
-            image_size=image_size,
-            crop_pct=crop_pct,
-            interpolation=interpolation,
-            bad_files=bad_files,
-            seed=seed,
-            split_seed=split_seed,
-            val_fraction=val_fraction,
-            fraction=fraction,
-            sampler=sampler,
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            workers=workers,
-            mean=mean,
-            std=std,
-            augment=augment,
-        )
-        if not 0 <= test_fraction < 1 - val_fraction:
-            raise UserError(
-                f"data.test_fraction={test_fraction} must be at least 0 and below "
-                f"1 - data.val_fraction={val_fraction}"
-            )
+    def __init__(self, *, test_fraction: float, **files: Any) -> None:
+        super().__init__(**files)
         self.test_fraction = test_fraction
 
     def read(self) -> Splits:

@@ -1,8 +1,7 @@
 """Imagenette: ten easy classes of ImageNet, laid out like it (fastai)."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from cnnlab.data.augment import Augment
 from cnnlab.data.imagenet import ImageNet
 from cnnlab.data.labels import described, imagenet1k
 from cnnlab.errors import UserError
@@ -14,45 +13,8 @@ class Imagenette(ImageNet):
     So a net that was trained on ImageNet is evaluated as it is, with its 1000 outputs.
     """
 
-    def __init__(
-        self,
-        *,
-        root: str,
-        labels: Literal["imagenet1k"] | None,
-        image_size: int,
-        crop_pct: float | None,
-        interpolation: Literal["bilinear", "bicubic"] | None,
-        bad_files: Literal["error", "skip"],
-        seed: int,
-        split_seed: int,
-        val_fraction: float,
-        fraction: float,
-        sampler: Literal["shuffle", "balanced"],
-        batch_size: int,
-        eval_batch_size: int,
-        workers: int | Literal["auto"],
-        mean: list[float] | None,
-        std: list[float] | None,
-        augment: Augment,
-    ) -> None:
-        super().__init__(
-            root=root,
-            image_size=image_size,
-            crop_pct=crop_pct,
-            interpolation=interpolation,
-            bad_files=bad_files,
-            seed=seed,
-            split_seed=split_seed,
-            val_fraction=val_fraction,
-            fraction=fraction,
-            sampler=sampler,
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            workers=workers,
-            mean=mean,
-            std=std,
-            augment=augment,
-        )
+    def __init__(self, *, labels: Literal["imagenet1k"] | None, **files: Any) -> None:
+        super().__init__(**files)
         self.labels = labels
 
     def class_ids(self, synsets: list[str]) -> tuple[dict[str, int], list[str]]:

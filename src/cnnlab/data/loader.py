@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from cnnlab.data.batch import Batch, collate
-from cnnlab.data.sampling import BatchSampler
+from cnnlab.data.sampling import BatchSampler, EvalSampler
 from cnnlab.data.source import BatchSource, SampleSource, Source
 from cnnlab.errors import UserError
 
@@ -27,20 +27,23 @@ class Loader:
         sampler: which ids each batch has, and of which epoch.
         workers: processes that read a `SampleSource`; 0: this one. They stay alive between epochs.
         pin_memory: batches lie in page-locked memory, from which the copy to a GPU does not wait.
-
-    Attributes:
-        skipped: ids of the samples that could not be read and were left out by the user's choice.
+        skipped: gets the ids of the samples that could not be read and were left out by choice.
     """
 
     batch_sampler: None = None
     """What a torch DataLoader has; Lightning asks everything that has `sampler` for it."""
 
     def __init__(
-        self, source: Source, sampler: BatchSampler, workers: int, pin_memory: bool
+        self,
+        source: Source,
+        sampler: BatchSampler,
+        workers: int,
+        pin_memory: bool,
+        skipped: set[int] | None = None,
     ) -> None:
         self.source, self.sampler = source, sampler
         self.workers, self.pin_memory = workers, pin_memory
-        self.skipped: set[int] = set()
+        self.skipped = set() if skipped is None else skipped
         self._keys: list[_Key] = []  # of the coming pass
         self._reader: DataLoader | None = None
 
@@ -51,7 +54,14 @@ class Loader:
         yield from self.batches_from(0)
 
     def batches_from(self, first: int) -> Iterator[Batch]:
-        """The batches of the sampler's epoch, from number `first` on."""
+        """The batches of the sampler's epoch, from number `first` on.
+
+        A batch none of whose samples can be read is left out in evaluation only: in training the
+        number of steps would no longer be what the schedule and the other processes count on.
+
+        Raises:
+            UserError: a sample cannot be read; a whole batch, in training; or all of an evaluation.
+        """
         batches = self.sampler.batches()[first:]
         if isinstance(self.source, BatchSource):
             for ids in batches:
@@ -62,19 +72,29 @@ class Loader:
         epoch = self.sampler.epoch
         keys = [(epoch, ids.tolist()) for ids in batches]
         results = self._read(self.source, keys)
+        given = 0
         for (_, asked), result in zip(keys, results, strict=True):
+            if result is None and not isinstance(self.sampler, EvalSampler):
+                result = UserError(
+                    f"none of the {len(asked)} images of a batch can be read; ids {asked}"
+                )
             if isinstance(result, UserError):
                 # End the workers now: collected later, with the traceback, each takes 5 seconds.
                 results.close()
                 self._reader = None
                 raise result
-            if len(result.ids) < len(asked):
-                self.skipped |= set(asked) - set(result.ids.tolist())
-            yield result
+            read = [] if result is None else result.ids.tolist()
+            if len(read) < len(asked):
+                self.skipped |= set(asked) - set(read)
+            if result is not None:
+                given += 1
+                yield result
+        if keys and not given:
+            raise UserError(f"none of the {sum(len(ids) for _, ids in keys)} images can be read")
 
     def _read(
         self, source: SampleSource, keys: list[_Key]
-    ) -> Generator[Batch | UserError, None, None]:
+    ) -> Generator[Batch | UserError | None, None, None]:
         if not self.workers:
             reader = _Reader(source)
             for key in keys:
@@ -98,7 +118,7 @@ class Loader:
 
 
 class _Reader(Dataset):
-    """What a worker holds: key in, batch out.
+    """What a worker holds: key in, batch out, or None where no sample can be read.
 
     A UserError is returned and not raised: torch would wrap it in the worker's traceback.
     """
@@ -106,7 +126,7 @@ class _Reader(Dataset):
     def __init__(self, source: SampleSource) -> None:
         self.source = source
 
-    def __getitem__(self, key: _Key) -> Batch | UserError:
+    def __getitem__(self, key: _Key) -> Batch | UserError | None:
         epoch, ids = key
         try:
             samples = [(id, self.source.load(id, epoch)) for id in ids]
@@ -114,7 +134,7 @@ class _Reader(Dataset):
             return error
         read = [(id, sample) for id, sample in samples if sample is not None]
         if not read:
-            return UserError(f"none of the {len(ids)} images of a batch can be read; ids {ids}")
+            return None
         return collate([sample for _, sample in read], [id for id, _ in read])
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
+import torch.distributed as dist
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
@@ -48,6 +49,7 @@ class DataModule(LightningDataModule):
         image_size: height and width in pixels that training sees.
         multi_label: whether an image may have several classes.
         class_counts: images of each class in the training split.
+        skipped: ids of the samples that this process left out as unreadable, by split.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("classification",)
@@ -77,11 +79,6 @@ class DataModule(LightningDataModule):
         augment: Augment,
     ) -> None:
         super().__init__()
-        _check("val_fraction", val_fraction, 0 < val_fraction < 1, "between 0 and 1")
-        _check("fraction", fraction, 0 < fraction <= 1, "above 0 and at most 1")
-        _check("batch_size", batch_size, batch_size >= 1, "at least 1")
-        _check("eval_batch_size", eval_batch_size, eval_batch_size >= 1, "at least 1")
-        _check("workers", workers, workers == "auto" or workers >= 0, "auto, or at least 0")
         self.seed, self.split_seed = seed, split_seed
         self.val_fraction, self.fraction, self.sampler = val_fraction, fraction, sampler
         self.batch_size, self.eval_batch_size, self.workers = batch_size, eval_batch_size, workers
@@ -89,7 +86,7 @@ class DataModule(LightningDataModule):
         self.std = None if std is None else list(std)
         self.augment = augment
         self.splits: Splits | None = None
-        self._loaders: dict[str, Loader] = {}
+        self.skipped: dict[str, set[int]] = {}
         self._transforms: BatchTransforms | None = None
 
     # What a set gives ---------------------------------------------------------------------------
@@ -147,7 +144,8 @@ class DataModule(LightningDataModule):
     def adopt(self, pretrained_cfg: Mapping[str, Any]) -> None:
         """Take from a net's timm configuration what `data.mean` and `data.std` leave open.
 
-        A net's three channels become their average for grey images, as its first layer does.
+        A net's three channels become their average for grey images, as its first layer does; a
+        grey net's one stands for each of the three.
         """
         if self.mean is None:
             self.mean = _per_channel(pretrained_cfg["mean"], self.channels)
@@ -155,7 +153,10 @@ class DataModule(LightningDataModule):
             self.std = _per_channel(pretrained_cfg["std"], self.channels)
 
     def summary(self) -> dict[str, Any]:
-        """Plain values for the run record; equal `digest` entries mean the same samples."""
+        """Plain values for the run record; equal `digest` entries mean the same samples.
+
+        Collective where there are several processes.
+        """
         splits = self._ready()
         sources = {"train": splits.train, "val": splits.val, "test": splits.test}
         return {
@@ -166,8 +167,24 @@ class DataModule(LightningDataModule):
             "test_is_val": splits.test_is_val,
             "mean": self.mean,
             "std": self.std,
-            "skipped": {name: len(loader.skipped) for name, loader in self._loaders.items()},
+            "skipped": {name: len(ids) for name, ids in self.all_skipped().items()},
         }
+
+    def all_skipped(self) -> dict[str, list[int]]:
+        """`skipped` of all processes, ascending; collective where there are several."""
+        parts: list[Any] = [self.skipped]
+        if dist.is_available() and dist.is_initialized():
+            parts = [None] * dist.get_world_size()
+            dist.all_gather_object(parts, self.skipped)
+        return {name: sorted(set().union(*(p[name] for p in parts))) for name in self.skipped}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run must not forget."""
+        return {"skipped": self.all_skipped()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for name, ids in state_dict["skipped"].items():
+            self.skipped.setdefault(name, set()).update(ids)
 
     def check_files(self, say: Callable[[str], None]) -> None:
         """Open the files of the set and tell `say` what was found, line by line."""
@@ -238,8 +255,8 @@ class DataModule(LightningDataModule):
 
     def _loader(self, name: str, source: Source, sampler: BatchSampler) -> Loader:
         on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
-        self._loaders[name] = Loader(source, sampler, self._num_workers(), pin_memory=on_gpu)
-        return self._loaders[name]
+        skipped = self.skipped.setdefault(name, set())
+        return Loader(source, sampler, self._num_workers(), on_gpu, skipped)
 
     def _num_workers(self) -> int:
         if self.workers != "auto":
@@ -249,10 +266,8 @@ class DataModule(LightningDataModule):
         return max(1, min((cores or 1) // devices, MAX_AUTO_WORKERS))
 
 
-def _check(key: str, value: object, holds: bool, allowed: str) -> None:
-    if not holds:
-        raise UserError(f"data.{key}={value} must be {allowed}")
-
-
 def _per_channel(values: Sequence[float], channels: int) -> list[float]:
-    return [sum(values) / len(values)] if channels == 1 else list(values)
+    """A net for grey images takes colour ones alike in all channels, and the other way round."""
+    if channels == 1:
+        return [sum(values) / len(values)]
+    return list(values) * channels if len(values) == 1 else list(values)

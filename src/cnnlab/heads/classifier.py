@@ -22,6 +22,10 @@ class Classifier(nn.Module):
     def forward(self, images: Tensor) -> Any:
         return self.backbone(images)
 
+    def get_classifier(self) -> nn.Module | tuple[nn.Module, ...]:
+        """The last layer, or layers, under timm's name for it."""
+        return self.backbone.get_classifier()  # type: ignore[operator]
+
     def group_matcher(self, coarse: bool = False) -> Callable[[str], float]:
         """The backbone's layer groups, for timm's layer-wise learning rates."""
         matcher = self.backbone.group_matcher(coarse=coarse)  # type: ignore[operator]

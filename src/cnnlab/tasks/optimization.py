@@ -61,7 +61,7 @@ def scheduler(
     name: Literal["cosine", "poly", "linear", "multistep", "step", "plateau", "constant"],
     warmup_epochs: float,
     warmup_lr: float,
-    min_lr: float = 0.0,
+    min_lr: float,
     milestones: list[float] | None = None,
     decay_epochs: float | None = None,
     decay_rate: float | None = None,
@@ -73,7 +73,8 @@ def scheduler(
     epoch and watches the task's monitor.
 
     Raises:
-        UserError: warm-up as long as the run, or an argument the schedule needs is missing.
+        UserError: warm-up as long as the run, decay by less than a step, or an argument that the
+            schedule needs is missing.
     """
     if warmup_epochs and warmup_epochs >= epochs:
         raise UserError(
@@ -91,6 +92,11 @@ def scheduler(
     for key, value in needs.get(name, {}).items():
         if value is None:
             raise UserError(f"scheduler.{key}: the schedule '{name}' needs it")
+    if decay_epochs is not None and round(decay_epochs * updates_per_epoch) < 1:
+        raise UserError(
+            f"scheduler.decay_epochs={decay_epochs}: less than one optimizer step "
+            f"({updates_per_epoch} an epoch)"
+        )
     rate = 1.0 if name == "linear" or decay_rate is None else decay_rate
     if name == "plateau":
         # torch's: timm's does not save its state, so a resumed run would start it anew.

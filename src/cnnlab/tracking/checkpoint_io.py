@@ -11,8 +11,8 @@ import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from torch import Tensor
 
+from cnnlab.atomic import replacing
 from cnnlab.errors import UserError
-from cnnlab.tracking.atomic import replacing
 
 _PLAIN = (str, bytes, int, float, complex, bool, type(None), Tensor)
 _PLAIN_TORCH = (torch.dtype, torch.device, torch.Size)

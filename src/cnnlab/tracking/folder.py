@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cnnlab.atomic import sweep
 from cnnlab.errors import UserError
-from cnnlab.tracking.atomic import sweep
 from cnnlab.tracking.identity import differences
 from cnnlab.tracking.reading import RunData, read_run
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from cnnlab.tracking.atomic import disk_full, is_disk_full, write_bytes
+from cnnlab.atomic import disk_full, is_disk_full, write_bytes
 
 _HEADER = "step,epoch,time_s,key,value\n"
 

@@ -12,8 +12,8 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.loggers.logger import Logger
 from torch import nn
 
+from cnnlab.atomic import write_json
 from cnnlab.tracking import folder as folders
-from cnnlab.tracking.atomic import write_json
 from cnnlab.tracking.fields import group, now, starting_fields
 from cnnlab.tracking.machine_paths import MachinePaths
 from cnnlab.tracking.metrics_file import MetricsFile

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cnnlab.errors import UserError
+from cnnlab.tracking.machine_paths import MachinePaths
 from cnnlab.tracking.mirror import Mirror
+from cnnlab.tracking.sender import Sender
 from cnnlab.tracking.wandb_access import answers, has_key, within
 
 if TYPE_CHECKING:
@@ -51,6 +53,8 @@ class WandbMirror(Mirror):
     """How long the rest may take to upload; what is left lies in the folder for `wandb sync`."""
     grace_s = 10.0
     """How much longer W&B's own process may take before it counts as hung."""
+    most_waiting = 1000
+    """Rows that may wait for W&B's process before it counts as hung."""
 
     def __init__(
         self,
@@ -76,6 +80,7 @@ class WandbMirror(Mirror):
         }
         self._tags = tags or []
         self._run: Any = None
+        self._sender: Sender | None = None
         self._folder: Path | None = None
         self._environ: dict[str, str] = {}
 
@@ -152,7 +157,7 @@ class WandbMirror(Mirror):
         config = record.config | {
             "identity": fields["identity"],
             "choices": fields["choices"],
-            "overrides": fields["overrides"],
+            "overrides": MachinePaths().take(fields["overrides"]),
             "git": {k: v for k, v in (fields["git"] or {}).items() if k in ("commit", "dirty")},
             "environment": fields["environment"],
         }
@@ -190,7 +195,7 @@ class WandbMirror(Mirror):
         )
         run.define_metric(STEP)
         run.define_metric("*", step_metric=STEP)
-        self._run = run
+        self._run, self._sender = run, Sender(self.most_waiting)
 
     # During the run ----------------------------------------------------------------------------
 
@@ -198,7 +203,7 @@ class WandbMirror(Mirror):
         """Send one row; without `step` it has no place on the step axis."""
         if self._run is not None:
             row = dict(metrics) if step is None else {**metrics, STEP: step}
-            self._send(lambda: self._run.log(row))
+            self._send(lambda run: run.log(row))
 
     def log_images(
         self, key: str, images: Sequence[Path], captions: Sequence[str], step: int
@@ -207,12 +212,12 @@ class WandbMirror(Mirror):
             return
         import wandb
 
-        def send() -> None:
+        def send(run: Any) -> None:
             shown = [
                 wandb.Image(str(image), caption=caption)
                 for image, caption in zip(images, captions, strict=True)
             ]
-            self._run.log({key: shown, STEP: step})
+            run.log({key: shown, STEP: step})
 
         self._send(send)
 
@@ -224,7 +229,7 @@ class WandbMirror(Mirror):
         import wandb
 
         table = wandb.Table(columns=list(columns), data=[list(row) for row in rows])
-        self._send(lambda: self._run.log({key: table, STEP: step}))
+        self._send(lambda run: run.log({key: table, STEP: step}))
 
     # The end -----------------------------------------------------------------------------------
 
@@ -233,16 +238,24 @@ class WandbMirror(Mirror):
         if self._run is None:
             return
         run, self._run = self._run, None
-        code = 0 if status == "finished" else 1
-        problem = within(self.finish_timeout_s + self.grace_s, lambda: run.finish(exit_code=code))
+        assert self._sender is not None
+        deadline = time.monotonic() + self.finish_timeout_s + self.grace_s
+        problem = self._sender.finish(self.finish_timeout_s)
+        if problem is None:
+            code = 0 if status == "finished" else 1
+            left = deadline - time.monotonic()
+            problem = within(left, lambda: run.finish(exit_code=code))
         if problem is not None:
             _say(f"did not finish ({_line(problem)}); the local record is whole")
         self._tear_down()
 
-    def _send(self, work: Callable[[], object]) -> None:
-        problem = self._try(work)
+    def _send(self, work: Callable[[Any], object]) -> None:
+        """Give W&B something to do; a process of its own that died or hangs ends the mirroring."""
+        run = self._run
+        assert self._sender is not None
+        problem = self._sender.give(lambda: work(run))
         if problem is not None:
-            _say(f"stopped working ({problem}); training goes on, the local record is whole")
+            _say(f"stopped working ({_line(problem)}); training goes on, the local record is whole")
             self._run = None
             self._tear_down()
 

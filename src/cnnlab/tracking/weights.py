@@ -5,7 +5,7 @@ from pathlib import Path
 import safetensors.torch
 from torch import Tensor, nn
 
-from cnnlab.tracking.atomic import replacing
+from cnnlab.atomic import replacing
 
 
 def save_weights(net: nn.Module, folder: Path, metadata: dict[str, str]) -> None:

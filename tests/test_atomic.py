@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from cnnlab.atomic import replacing, sweep, write_bytes, write_json
 from cnnlab.errors import UserError
-from cnnlab.tracking.atomic import replacing, sweep, write_bytes, write_json
 from cnnlab.tracking.checkpoint_io import AtomicCheckpointIO
 from cnnlab.tracking.weights import save_weights
 
 WRITE_FOREVER = """
 import sys
 from pathlib import Path
-from cnnlab.tracking.atomic import write_bytes
+from cnnlab.atomic import write_bytes
 target, turn = Path(sys.argv[1]), 0
 print("ready", flush=True)
 while True:
