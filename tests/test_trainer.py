@@ -7,6 +7,7 @@ from cnnlab import trainer as trainers
 def node(**given) -> dict:
     return {
         "accelerator": "cpu",
+        "devices": 1,
         "precision": "auto",
         "channels_last": "auto",
         "threads": 1,

@@ -82,13 +82,12 @@ def check_resumable(folder: Path) -> RunData:
     return run
 
 
-def reopen(folder: Path, config: Mapping[str, Any]) -> RunData:
-    """The record of the run in `folder`, if it can be continued under `config` (as written).
+def check_same(folder: Path, run: RunData, config: Mapping[str, Any]) -> None:
+    """Whether `run`, of `folder`, can be continued under `config` (as written).
 
     Raises:
-        UserError: no run there; already finished; no checkpoint; another config.
+        UserError: another config.
     """
-    run = check_resumable(folder)
     if changed := differences(config, run.config):
         listed = [f"{key}={_short(new)} (was {_short(old)})" for key, (new, old) in changed.items()]
         more = f" and {len(listed) - 8} more" if len(listed) > 8 else ""
@@ -96,7 +95,6 @@ def reopen(folder: Path, config: Mapping[str, Any]) -> RunData:
             f"resume={folder}: the config differs from the run's: {', '.join(listed[:8])}{more}; "
             "give the words of its first start, or start a new run"
         )
-    return run
 
 
 def lock(folder: Path, patience_s: float = 10.0) -> int:

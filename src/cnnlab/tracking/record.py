@@ -66,21 +66,29 @@ class RunRecord(Logger):
         earlier = None
         if config["resume"]:
             folder = Path(config["resume"])
-            earlier = folders.reopen(folder, redactor.config(config))
+            folders.check_resumable(folder)
+            lock = folders.lock(folder)
+            try:
+                earlier = folders.check_resumable(folder)  # now that nobody else writes it
+                folders.check_same(folder, earlier, redactor.config(config))
+            except BaseException:
+                os.close(lock)
+                raise
         else:
             parent = Path(config["runs"]) / group(config, choices)
             folder = folders.create(parent, config["seed"])
+            lock = folders.lock(folder)
         fields = starting_fields(config, choices, overrides, redactor, folder, earlier)
         record = cls(folder, fields, resumed=earlier is not None)
-        record._start(redactor, group(config, choices))
+        record._start(redactor, group(config, choices), lock)
         return record
 
-    def _start(self, redactor: Redactor, group_name: str) -> None:
+    def _start(self, redactor: Redactor, group_name: str, lock: int) -> None:
         assert self.folder is not None
         self._writes = True
         self._redactor = redactor
         self.group = group_name
-        self._lock = folders.lock(self.folder)
+        self._lock = lock
         os.environ[folders.SHARED] = str(self.folder.resolve())
         self._metrics = MetricsFile(self.folder / "metrics.csv")
         self._clock = time.monotonic() - self._metrics.last_time_s
