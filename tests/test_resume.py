@@ -24,7 +24,7 @@ WORDS = [
     "trainer.log_every=1",
     "callbacks.pictures=null",
 ]
-EMA = "callbacks.ema={_target_: lightning.pytorch.callbacks.EMAWeightAveraging, decay: 0.9}"
+EMA = "callbacks.ema={_target_: cnnlab.callbacks.ema.EMA, decay: 0.9, warmup: true}"
 PLATEAU = ["scheduler=plateau", "scheduler.patience=0", "optimizer.lr=1.0"]
 
 

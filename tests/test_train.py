@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from cnnlab.config import check, compose
+from cnnlab.evaluate import checkpoint_words, evaluate
 from cnnlab.tracking.reading import read_run
 from train import run
 
@@ -122,6 +123,19 @@ def test_test_verb_repeats_the_figures_of_the_run(finished):
     again = json.loads(done.stdout.splitlines()[-1])
     assert again["test/top1"] == pytest.approx(read_run(finished).metrics["test/top1"])
     assert again["test/loss"] == pytest.approx(read_run(finished).metrics["test/loss"], rel=1e-5)
+
+
+def test_a_run_with_averaged_weights_tests_the_average(tmp_path):
+    """What it reports is what its checkpoint and its kept weights give, not the last step's."""
+    start(f"runs={tmp_path}", "callbacks=[default,ema]")
+    run_ = read_run(tmp_path / "digits-lenet5_modern" / "001-s0")
+    checkpoint = torch.load(run_.folder / "checkpoints" / "best.ckpt", weights_only=True)
+    name, last = next(iter(checkpoint["ema"]["weights"].items()))
+    assert not torch.equal(last, checkpoint["state_dict"][name])
+    composed = compose(checkpoint_words(run_.folder))
+    again = evaluate(composed, run_.folder)
+    assert again["test/loss"] == pytest.approx(run_.metrics["test/loss"], rel=1e-5)
+    assert run_.metrics["test/top1"] == pytest.approx(run_.metrics["val/top1"], abs=0.1)
 
 
 def test_weights_of_a_run_start_another_and_are_its_parent(finished, tmp_path):

@@ -188,7 +188,7 @@ def _quiet() -> None:
     for text in (
         ".*does not have many workers.*",
         ".*isinstance\\(treespec, LeafSpec\\).*",  # Lightning 2.6 with torch >= 2.13
-        ".*You're using the WeightAveraging callback, but loading a checkpoint outside.*",
+        ".*requested to overfit but enabled .* dataloader shuffling.*",  # ours does not shuffle
         ".*number of training batches .* is smaller than the logging interval.*",
     ):
         warnings.filterwarnings("ignore", text)
