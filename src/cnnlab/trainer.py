@@ -188,7 +188,8 @@ def _quiet() -> None:
     for text in (
         ".*does not have many workers.*",
         ".*isinstance\\(treespec, LeafSpec\\).*",  # Lightning 2.6 with torch >= 2.13
-        ".*It is recommended to use `self.log\\('(val|test)/.*sync_dist.*",  # metrics are summed already
+        # The values are summed over the processes already.
+        ".*It is recommended to use `self.log\\('(val|test)/.*sync_dist.*",
         ".*requested to overfit but enabled .* dataloader shuffling.*",  # ours does not shuffle
         ".*number of training batches .* is smaller than the logging interval.*",
     ):
