@@ -14,6 +14,8 @@ ALLOWED = {
     "data": set(),
     "metrics": set(),
     "complexity": set(),
+    "surgery": {"complexity"},
+    "reference": set(),
     "config": set(),
     "tasks": {"metrics", "data", "boxes"},
     "callbacks": {"data", "tracking"},

@@ -2,18 +2,24 @@
 
 import json
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cnnlab.errors import UserError, nearest, one_line_errors
+
+if TYPE_CHECKING:
+    from cnnlab.verify import Comparison
 
 _HELP = """\
 python -m cnnlab VERB [words]
 
   cost    model=resnext50_32x4d [--json]    layer by layer: shape, parameters, MACs, activations, receptive field;
                                             at the net's own input, or that of data=SET; --input 3x224x224
-  models  [PATTERN] [--timm]                named configs, also of --config-dir DIR; with --timm every net of
-                                            model=timm model.name=NAME
+  models  [PATTERN] [--timm]                named configs (deck, parameters, GMACs, knobs), also of --config-dir DIR;
+                                            with --timm every net of model=timm model.name=NAME
+  verify  [PATTERN]                         published parameters and MACs beside measured ones
   check   data=SET model=NET                before the long run: config, files (20,000 a split at most), one step, cost
   test    RUN/checkpoints/best.ckpt [--json]           the test split again, with the run's own config
   test    model=NET model.weights=FILE data=SET        any weights
@@ -25,7 +31,7 @@ Config words (GROUP=NAME, KEY=VALUE, --config-dir DIR) are those of train.py: py
 def main(words: list[str] | None = None) -> None:
     """Run one verb; a user's error is one line and exit code 2."""
     words = sys.argv[1:] if words is None else words
-    verbs = {"cost": cost, "models": models, "check": check, "test": test}
+    verbs = {"cost": cost, "models": models, "verify": verify, "check": check, "test": test}
     if not words or words[0] in ("-h", "--help") or "--help" in words or "-h" in words:
         print(_HELP)
         return
@@ -67,11 +73,9 @@ def cost(words: list[str]) -> None:
 
 
 def models(words: list[str]) -> None:
-    """Print the named configs, or timm's names."""
-    from fnmatch import fnmatch
-
+    """Print the named configs with deck, cost and knobs, or timm's names."""
+    from cnnlab.catalogue import entries, table
     from cnnlab.config.folder import CONF
-    from cnnlab.help import options
 
     timm_too, words = _flag(words, "--timm")
     own, words = _option(words, "--config-dir", "labconf")
@@ -87,21 +91,35 @@ def models(words: list[str]) -> None:
         lines = timm.list_models(pattern)
     else:
         folders = [CONF, *([Path(own)] if own else [])]
-        lines = [
-            f"{name:28}{_first_comment(folder / 'model' / f'{name}.yaml')}"
-            for folder in folders
-            for name in options(folder / "model")
-            if fnmatch(name, pattern)
-        ]
+        found = list(entries(pattern, folders))
+        lines = list(table(found)) if found else []
     if not lines:
         other = "" if timm_too else "; nets that only timm names: --timm"
         raise UserError(f"models {pattern}: no such name{other}")
     print("\n".join(lines))
 
 
-def _first_comment(file: Path) -> str:
-    first = (file.read_text().splitlines() or [""])[0]
-    return first.removeprefix("# ") if first.startswith("#") else ""
+def verify(words: list[str]) -> None:
+    """Print published beside measured costs; exit code 1 where they differ without a reason."""
+    if len(words) > 1 or any(word.startswith("-") for word in words):
+        raise UserError(f"verify {' '.join(words)}: takes [PATTERN]")
+    from cnnlab.verify import compare, table
+
+    seen: list[Comparison] = []
+
+    def each() -> "Iterator[Comparison]":
+        for comparison in compare(words[0] if words else "*"):
+            seen.append(comparison)
+            yield comparison
+
+    for line in table(each()):
+        print(line, flush=True)
+    if not seen:
+        raise UserError(f"verify {words[0]}: no published net of that name")
+    counts = Counter(comparison.verdict for comparison in seen)
+    print(", ".join(f"{number} {verdict}" for verdict, number in counts.most_common()))
+    if counts["DIFFERS"] or counts["stale"]:
+        sys.exit(1)
 
 
 def check(words: list[str]) -> None:

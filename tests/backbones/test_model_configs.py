@@ -44,9 +44,10 @@ def test_is_the_net_it_names(name):
     net = build(config)
     with torch.device("meta"):
         own = timm.create_model(config.name)
-    assert {k: v.shape for k, v in net.state_dict().items()} == {
-        k: v.shape for k, v in own.state_dict().items()
-    }
+    if config.name.partition(".")[0] == name:  # else a row of a table: another net by its knobs
+        assert {k: v.shape for k, v in net.state_dict().items()} == {
+            k: v.shape for k, v in own.state_dict().items()
+        }
     header = (CONF / "model" / f"{name}.yaml").read_text().splitlines()[1]
     told = f"{millions(net):.2f} M" if millions(net) >= 0.1 else f"{1e6 * millions(net):,.0f}"
     assert f"{told} parameters" in header

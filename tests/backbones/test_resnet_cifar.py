@@ -145,3 +145,34 @@ def test_wrong_knobs_are_one_line():
         timm.create_model("resnet_cifar", shortcut="C")
     with pytest.raises(UserError, match="plain net"):
         timm.create_model("plain_cifar", drop_path=0.1)
+
+
+@pytest.mark.parametrize("shortcut", ["A", "none"])
+def test_squeeze_excitation_is_the_papers(shortcut):
+    """Hu et al. 2018, eqs. 2-4, by hand, on the path and before the addition."""
+    torch.manual_seed(0)
+    net = timm.create_model("resnet_cifar", depth=8, width=32, shortcut=shortcut, se=True).eval()
+    block, x = net.stage2[0], torch.randn(2, 32, 9, 7)
+    u = block.bn2(block.conv2(block.bn1(block.conv1(x)).relu()))
+    weights = block.se.state_dict()
+    down, up = weights["fc1.weight"].squeeze(), weights["fc2.weight"].squeeze()
+    assert down.shape == up.T.shape == (64 // 16, 64)
+    z = (u.mean((2, 3)) @ down.T + weights["fc1.bias"]).relu()
+    scale = (z @ up.T + weights["fc2.bias"]).sigmoid()
+    added = block.shortcut(x) if block.shortcut is not None else 0
+    torch.testing.assert_close(block(x), (u * scale[:, :, None, None] + added).relu())
+
+
+def test_squeeze_excitation_costs_little():
+    """2 C^2 / 16 weights a block and two biases; 16 channels keep one hidden unit."""
+    added = sum(3 * (2 * c * c // 16 + c + c // 16) for c in (16, 32, 64))
+    assert count(build("resnet20_cifar", se=True))[0] == 269_722 + added
+    assert build("resnet20_cifar", width=8, se=True).stage1[0].se.fc1.out_channels == 1
+
+
+def test_squeeze_excitation_is_off_by_default_and_leaves_no_trace():
+    without = build("resnet20_cifar").state_dict()
+    assert len(without) == 6 + 9 * 12 + 2  # stem, nine blocks, classifier
+    added = set(build("resnet20_cifar", se=True).state_dict()) - set(without)
+    assert added
+    assert all(".se.fc" in key for key in added)

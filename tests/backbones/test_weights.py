@@ -223,3 +223,32 @@ def test_hubs_cache_serves_without_network(monkeypatch, tmp_path):
     assert set(copy.load_report.adapted) == {"conv_stem.weight"}
     extractor = features(name, "timm")
     assert torch.equal(extractor.state_dict()["conv_stem.weight"], net.conv_stem.weight)
+
+
+def test_auxiliary_heads_come_and_go(source):
+    """A net that was trained with them serves without, and with other classes."""
+    trained = make("googlenet", seed=1, knobs={"aux": True})
+    served = make("googlenet", source(trained), knobs={"aux": False})
+    assert not served.load_report.reinitialised
+    assert all(key.startswith("aux.") for key in served.load_report.unused)
+    assert served.load_report.unused
+    again = make("googlenet", source(trained), num_classes=7, knobs={"aux": True})
+    assert {key.rpartition(".")[0] for key in again.load_report.reinitialised} == {
+        "head.fc",
+        "aux.0.fc",
+        "aux.1.fc",
+    }
+    plain = make("googlenet", seed=1, knobs={"aux": False})
+    grown = make("googlenet", source(plain), knobs={"aux": True})
+    assert all(key.startswith("aux.") for key in grown.load_report.reinitialised)
+
+
+def test_plain_weights_into_a_deformable_net_compute_what_they_did(source):
+    plain = make("resnet18", seed=1, num_classes=10).eval()
+    knobs = {"deform": 3, "output_stride": 32}
+    net = make("deform_resnet18", source(plain), num_classes=10, knobs=knobs).eval()
+    assert not net.load_report.reinitialised
+    assert all(key.endswith(("offset.weight", "offset.bias")) for key in net.load_report.adapted)
+    images = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(net(images), plain(images), rtol=1e-4, atol=1e-5)

@@ -1,5 +1,6 @@
 import importlib
 import inspect
+from typing import Unpack, get_args, get_origin
 
 import pytest
 
@@ -101,9 +102,18 @@ def test_agrees_with_inspect(target):
     found = signature(find(target))
     every = found.positional | found.keyword
     named = [p for p in real if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
-    assert list(every) == [p.name for p in named]
-    assert [p.required for p in every.values()] == [p.default is p.empty for p in named]
-    assert found.is_open == any(p.kind == p.VAR_KEYWORD for p in real)
+    rest = [p.annotation for p in real if p.kind == p.VAR_KEYWORD]
+    unpacked = [
+        key
+        for of in rest
+        if get_origin(of) is Unpack
+        for record in get_args(of)
+        for key in record.__annotations__
+    ]
+    assert list(every) == [p.name for p in named] + unpacked
+    required = [p.default is p.empty for p in named] + [False] * len(unpacked)
+    assert [p.required for p in every.values()] == required
+    assert found.is_open == (bool(rest) and not unpacked)
 
 
 @pytest.mark.parametrize(

@@ -3,23 +3,16 @@
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Unpack
 
 import timm
 import torch
 from torch import nn
 
 from cnnlab.backbones.freezing import freeze as freeze_stages
+from cnnlab.backbones.knobs import TIMM_WORDS, Knobs
 from cnnlab.backbones.weights import find, load
 from cnnlab.errors import UserError, nearest
-
-_TIMM_WORDS = {
-    "groups": "cardinality",
-    "width_per_group": "base_width",
-    "drop_path": "drop_path_rate",
-    "dropout": "drop_rate",
-}
-"""The papers' words where timm's own nets have others."""
 
 _OURS = (
     "num_classes", "in_chans", "features_only", "out_indices", "pretrained", "pretrained_cfg",
@@ -39,17 +32,7 @@ def create(
     freeze: int,
     seed: int,
     knobs: dict[str, Any],
-    groups: int | None = None,
-    width_per_group: int | None = None,
-    layers: list[int] | None = None,
-    depths: list[int] | None = None,
-    dims: list[int] | None = None,
-    kernel_sizes: int | list[int] | None = None,
-    depth: int | None = None,
-    width: int | None = None,
-    shortcut: Literal["A", "B", "none"] | None = None,
-    drop_path: float | None = None,
-    dropout: float | None = None,
+    **own: Unpack[Knobs],
 ) -> nn.Module:
     """A net of timm's registry, ours included, as a classifier or a feature extractor.
 
@@ -66,17 +49,7 @@ def create(
         freeze: so many stages, from the stem on, do not learn (see `freezing.freeze`).
         seed: of the initial weights.
         knobs: further arguments of the net, by its own names.
-        groups: groups of the 3x3 convolution (ResNeXt).
-        width_per_group: its channels a group in the first stage (ResNeXt).
-        layers: blocks of each stage (ResNet).
-        depths: blocks of each stage (ConvNeXt).
-        dims: channels of each stage (ConvNeXt).
-        kernel_sizes: of the depthwise convolution, one or one a stage (ConvNeXt).
-        depth: layers (CIFAR nets).
-        width: channels of the first stage (CIFAR nets).
-        shortcut: where channels change: zero padding, a projection, or a plain net (CIFAR nets).
-        drop_path: stochastic depth; the last block's probability.
-        dropout: before the classifier.
+        own: the knobs of `Knobs` that the net has.
 
     Returns:
         The net; its `load_report` is a `LoadReport`, or None without weights.
@@ -84,22 +57,9 @@ def create(
     Raises:
         UserError: an unknown net or knob, a value the net refuses, weights that do not fit.
     """
-    named = {
-        "groups": groups,
-        "width_per_group": width_per_group,
-        "layers": layers,
-        "depths": depths,
-        "dims": dims,
-        "kernel_sizes": kernel_sizes,
-        "depth": depth,
-        "width": width,
-        "shortcut": shortcut,
-        "drop_path": drop_path,
-        "dropout": dropout,
-    }
     entry = _entry(name)
-    words = _TIMM_WORDS if entry.__module__.startswith("timm.") else {}
-    given = {key: _plain(value) for key, value in named.items() if value is not None}
+    words = TIMM_WORDS if entry.__module__.startswith("timm.") else {}
+    given = {key: _plain(value) for key, value in own.items() if value is not None}
     arguments: dict[str, Any] = {words.get(key, key): value for key, value in given.items()}
     keys = {words.get(key, key): f"model.{key}" for key in given}
     for key, value in knobs.items():

@@ -7,7 +7,7 @@ Stages 1-3 reduce the image by 1, 2, 4.
 from typing import Any, Literal
 
 import torch.nn.functional as F
-from timm.layers import ClassifierHead, DropPath
+from timm.layers import ClassifierHead, DropPath, SEModule
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
@@ -18,25 +18,24 @@ __all__ = ["ResNetCifar"]
 
 Shortcut = Literal["A", "B", "none"]
 
+CIFAR_CFG: dict[str, Any] = {
+    "input_size": (3, 32, 32),
+    "num_classes": 10,
+    "mean": (0.4914, 0.4822, 0.4465),  # CIFAR-10
+    "std": (0.2470, 0.2435, 0.2616),
+    "crop_pct": 1.0,
+    "interpolation": "bilinear",
+    "first_conv": "stem.0",
+    "classifier": "head.fc",
+}
+"""What timm wants to know of a net for 32x32 images."""
+
 _DEPTHS = {
     "resnet": ("20", "32", "44", "56", "110", "1202", ""),
     "plain": ("20", "32", "44", "56", "110", ""),
 }
 default_cfgs = generate_default_cfgs(
-    {
-        f"{family}{depth}_cifar": {
-            "input_size": (3, 32, 32),
-            "num_classes": 10,
-            "mean": (0.4914, 0.4822, 0.4465),  # CIFAR-10
-            "std": (0.2470, 0.2435, 0.2616),
-            "crop_pct": 1.0,
-            "interpolation": "bilinear",
-            "first_conv": "stem.0",
-            "classifier": "head.fc",
-        }
-        for family, depths in _DEPTHS.items()
-        for depth in depths
-    }
+    {f"{family}{depth}_cifar": CIFAR_CFG for family, depths in _DEPTHS.items() for depth in depths}
 )
 
 
@@ -63,30 +62,79 @@ def _projection(in_chans: int, out_chans: int, stride: int) -> nn.Sequential:
     return nn.Sequential(conv, nn.BatchNorm2d(out_chans))
 
 
+def make_shortcut(kind: Shortcut, in_chans: int, out_chans: int, stride: int) -> nn.Module | None:
+    """What a residual block adds to its path: its input, changed only where it has to be."""
+    if kind == "none":
+        return None
+    if in_chans == out_chans and stride == 1:
+        return nn.Identity()
+    return {"A": Subsample, "B": _projection}[kind](in_chans, out_chans, stride)
+
+
+def squeeze_excitation(chans: int) -> SEModule:
+    """Scale each channel by what all channels' means say (Hu et al. 2018, arXiv:1709.01507).
+
+    Reduction 16 exactly: timm's own rule would round 16, 32 and 64 channels up to 8 hidden ones.
+    """
+    return SEModule(chans, rd_channels=max(1, chans // 16))
+
+
+def count_blocks(depth: int, layers: int, others: int) -> int:
+    """The blocks n of a stage of a net with `depth` = layers * n + others layers.
+
+    Raises:
+        UserError: no whole n >= 1 gives this depth.
+    """
+    if depth < layers + others or (depth - others) % layers:
+        low = max(layers + others, depth - (depth - others) % layers)
+        raise UserError(
+            f"model.depth={depth}: must be {layers}n + {others}; nearest: {low} and {low + layers}"
+        )
+    return (depth - others) // layers
+
+
+def check_shortcut(shortcut: Shortcut, drop_path: float) -> None:
+    """Refuse an unknown shortcut, and stochastic depth without one."""
+    if shortcut not in ("A", "B", "none"):
+        raise UserError(f"model.shortcut={shortcut}: must be A, B or none")
+    if drop_path and shortcut == "none":
+        raise UserError(f"model.drop_path={drop_path}: a plain net has no path to drop")
+
+
+def init_as_he(net: nn.Module) -> None:
+    """Convolutions: normal, variance 2 / (k * k * C_out) (He et al. 2015, arXiv:1502.01852)."""
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
 class BasicBlock(nn.Module):
-    """3x3, BN, ReLU, 3x3, BN, plus the shortcut, ReLU (Fig. 2).
+    """3x3, BN, ReLU, 3x3, BN (SE), plus the shortcut, ReLU (Fig. 2).
 
     (B, C, H, W) -> (B, C', H/s, W/s)
     """
 
     def __init__(
-        self, in_chans: int, out_chans: int, stride: int, shortcut: Shortcut, drop_path: float
+        self,
+        in_chans: int,
+        out_chans: int,
+        stride: int,
+        shortcut: Shortcut,
+        drop_path: float,
+        se: bool,
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_chans, out_chans, 3, stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(out_chans)
         self.conv2 = nn.Conv2d(out_chans, out_chans, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(out_chans)
+        self.se = squeeze_excitation(out_chans) if se else nn.Identity()
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
-        self.shortcut: nn.Module | None = None
-        if shortcut != "none":
-            change = {"A": Subsample, "B": _projection}[shortcut]
-            same = in_chans == out_chans and stride == 1
-            self.shortcut = nn.Identity() if same else change(in_chans, out_chans, stride)
+        self.shortcut = make_shortcut(shortcut, in_chans, out_chans, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        y = self.drop_path(self.bn2(self.conv2(y)))
+        y = self.drop_path(self.se(self.bn2(self.conv2(y))))
         if self.shortcut is not None:
             y = y + self.shortcut(x)
         return F.relu(y, inplace=True)
@@ -104,6 +152,7 @@ class ResNetCifar(StagedNet):
             `none` gives the plain net.
         drop_path: stochastic depth (Huang et al. 2016, arXiv:1603.09382): the last block's
             probability to be dropped, by sample; block l of L has l/L of it.
+        se: squeeze-and-excitation of each block's path, before the addition.
 
     Raises:
         UserError: a depth that is not 6n + 2; stochastic depth in a plain net.
@@ -117,16 +166,11 @@ class ResNetCifar(StagedNet):
         width: int = 16,
         shortcut: Shortcut = "A",
         drop_path: float = 0.0,
+        se: bool = False,
     ) -> None:
         super().__init__(num_classes)
-        if depth < 8 or depth % 6 != 2:
-            low = max(8, depth - (depth - 2) % 6)
-            raise UserError(f"model.depth={depth}: must be 6n + 2; nearest: {low} and {low + 6}")
-        if shortcut not in ("A", "B", "none"):
-            raise UserError(f"model.shortcut={shortcut}: must be A, B or none")
-        if drop_path and shortcut == "none":
-            raise UserError(f"model.drop_path={drop_path}: a plain net has no path to drop")
-        blocks = (depth - 2) // 6
+        blocks = count_blocks(depth, layers=6, others=2)
+        check_shortcut(shortcut, drop_path)
         self.stem = nn.Sequential(
             nn.Conv2d(in_chans, width, 3, padding=1, bias=False),
             nn.BatchNorm2d(width),
@@ -139,13 +183,11 @@ class ResNetCifar(StagedNet):
                 out_chans = width * 2**index
                 stride = 2 if index and not block else 1
                 drop = drop_path * (index * blocks + block + 1) / (3 * blocks)
-                stage.append(BasicBlock(chans, out_chans, stride, shortcut, drop))
+                stage.append(BasicBlock(chans, out_chans, stride, shortcut, drop, se))
                 chans = out_chans
             self.add_stage(stage, channels=chans, reduction=2**index)
         self.head = ClassifierHead(chans, num_classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):  # He et al. 2015, arXiv:1502.01852
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        init_as_he(self)
 
 
 def _build(name: str, pretrained: bool, **kwargs: Any) -> ResNetCifar:

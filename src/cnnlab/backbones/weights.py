@@ -117,13 +117,15 @@ def load(
         timm_key = names[key]
         value = state.get(timm_key)
         if value is None:
-            if timm_key.startswith(fresh):
+            if timm_key.startswith((*fresh, _AUXILIARY)):
                 reinitialised[timm_key] = "not in the source"
+            elif timm_key in getattr(full, "starts_at_zero", ()):
+                adapted[timm_key] = "zero: the net without it"
             elif not key.endswith(_COUNTER):
                 missing.append(timm_key)
             continue
         if value.shape != target.shape:
-            if timm_key.startswith(classifier):
+            if timm_key.startswith((*classifier, _AUXILIARY)):
                 reinitialised[timm_key] = f"{value.shape[0]} -> {target.shape[0]} classes"
                 continue
             changed = _adapt(value, target, in_chans) if timm_key in stem else None
@@ -133,7 +135,12 @@ def load(
             adapted[timm_key] = f"{value.shape[1]} -> {target.shape[1]} channels"
             value = changed
         values[key] = value
-    unknown = [key for key in state if key not in known and not key.endswith(_COUNTER)]
+    ignored = (_AUXILIARY,) if not any(key.startswith(_AUXILIARY) for key in known) else ()
+    unknown = [
+        key
+        for key in state
+        if key not in known and not key.endswith(_COUNTER) and not key.startswith(ignored)
+    ]
     wrong = {"missing": missing, "of another shape": shapes, "unknown": unknown}
     if any(wrong.values()):
         told = "; ".join(
@@ -146,8 +153,12 @@ def load(
         loaded=[names[key] for key in values],
         adapted=adapted,
         reinitialised=reinitialised,
-        unused=sorted(set(state) & set(known) - {names[key] for key in own}),
+        unused=sorted(set(state) - set(unknown) - {names[key] for key in own}),
     )
+
+
+_AUXILIARY = "aux."
+"""Where a net has its auxiliary heads, which only training runs."""
 
 
 def timm_names(wrapped: Mapping[str, Tensor], classifier: Mapping[str, Tensor]) -> dict[str, str]:

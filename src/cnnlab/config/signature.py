@@ -1,10 +1,10 @@
 """What may be given to a class or function, read from its source."""
 
 import ast
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from cnnlab.config.definitions import Definition, bases, plain_name
+from cnnlab.config.definitions import Definition, bases, evaluate, plain_name
 from cnnlab.config.source import Module
 
 
@@ -62,6 +62,7 @@ def _arguments(module: Module, node: ast.FunctionDef | ast.AsyncFunctionDef) -> 
     spec = node.args
     before = [*spec.posonlyargs, *spec.args]
     optional = len(before) - len(spec.defaults)
+    unpacked = _unpacked(module, spec.kwarg)
     return Signature(
         positional={
             a.arg: Parameter(a.annotation, module, i < optional) for i, a in enumerate(before)
@@ -69,9 +70,19 @@ def _arguments(module: Module, node: ast.FunctionDef | ast.AsyncFunctionDef) -> 
         keyword={
             a.arg: Parameter(a.annotation, module, default is None)
             for a, default in zip(spec.kwonlyargs, spec.kw_defaults, strict=True)
-        },
-        is_open=spec.kwarg is not None,
+        }
+        | unpacked,
+        is_open=spec.kwarg is not None and not unpacked,
     )
+
+
+def _unpacked(module: Module, kwarg: ast.arg | None) -> dict[str, Parameter]:
+    """The keys of `**kwargs: Unpack[SomeTypedDict]`, none of them required."""
+    annotation = kwarg.annotation if kwarg else None
+    if not isinstance(annotation, ast.Subscript) or plain_name(annotation) != "Unpack":
+        return {}
+    of = evaluate(module, annotation.slice)
+    return {k: replace(parameter, required=False) for k, parameter in _fields(of).keyword.items()}
 
 
 def _forwarded(init: ast.FunctionDef) -> set[str] | None:

@@ -7,6 +7,7 @@ from torchmetrics import Metric
 
 from cnnlab.data.batch import Batch
 from cnnlab.metrics.classification import ClassificationMetric
+from cnnlab.tasks.auxiliary import Outputs, classifier_losses
 from cnnlab.tasks.base import Task
 
 
@@ -16,8 +17,8 @@ class ClassificationTask(Task):
     tasks = ("classification",)
     logs: ClassVar[tuple[str, ...]] = ("val/loss", "val/top1", "val/top5", "val/macro", "val/ece")
 
-    def losses(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
-        return {"loss": self.loss(outputs, batch.targets)}
+    def losses(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
+        return classifier_losses(self.loss, self.net, outputs, batch.targets)
 
     def predict(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Logits, `(B, K)` float32."""

@@ -7,6 +7,7 @@ from torchmetrics import Metric
 
 from cnnlab.data.batch import Batch
 from cnnlab.metrics.multilabel import MultiLabelMetric
+from cnnlab.tasks.auxiliary import Outputs, classifier_losses
 from cnnlab.tasks.base import Task
 
 
@@ -23,8 +24,8 @@ class MultiLabelTask(Task):
     )
     multi_label: ClassVar[bool] = True
 
-    def losses(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
-        return {"loss": self.loss(outputs, batch.targets)}
+    def losses(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
+        return classifier_losses(self.loss, self.net, outputs, batch.targets)
 
     def predict(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Logits, `(B, K)` float32."""

@@ -1,0 +1,1 @@
+"""Rewrites of a trained net that keep its function."""

@@ -1,0 +1,44 @@
+from pathlib import Path
+
+from cnnlab.catalogue import Entry, entries, table
+
+FOUND = {entry.name: entry for entry in entries("*")}
+
+
+def test_all_are_listed_with_their_cost():
+    assert len(FOUND) >= 230
+    assert not [name for name, e in FOUND.items() if e.params_m is None and name != "timm"]
+    assert not [name for name, e in FOUND.items() if "(" not in e.about and name != "timm"]
+
+
+def test_an_entry_is_what_its_file_says():
+    assert FOUND["lenet5_modern"].params_m == 0.061706
+    assert FOUND["resnext50_32x4d"].gmacs == 4.230
+    assert FOUND["resnext50_32x4d"].decks.split() == ["000", "001", "002"] or FOUND[
+        "resnext50_32x4d"
+    ].decks.startswith("0")
+    assert FOUND["resnext50_32x4d"].knobs == (
+        "layers",
+        "groups",
+        "width_per_group",
+        "drop_path",
+        "dropout",
+    )
+    assert FOUND["resnet20_cifar"].input_size == "3x32x32"
+
+
+def test_a_labs_folder_joins(tmp_path: Path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "ours.yaml").write_text(
+        "# Our net (us, 2026).\n# 1.50 M parameters, 20.0 M MACs at 3x32x32.\n"
+        "defaults: [resnet20_cifar, _self_]\nname: resnet20_cifar\nbeta: 3\n"
+    )
+    (ours,) = entries("ours", [tmp_path])
+    knobs = ("width", "shortcut", "drop_path", "se", "beta")
+    assert ours == Entry("ours", "Our net (us, 2026).", "", 1.5, 0.02, "3x32x32", knobs)
+
+
+def test_the_table_has_a_line_a_net():
+    lines = list(table([FOUND["lenet5"], FOUND["resnet50"]]))
+    assert len(lines) == 3
+    assert lines[1].split()[:4] == ["lenet5", "0.06", "0.0003", "1x32x32"] or "lenet5" in lines[1]
