@@ -15,8 +15,8 @@ python -m cnnlab VERB [words]
   models  [PATTERN] [--timm]                named configs, also of --config-dir DIR; with --timm every net of
                                             model=timm model.name=NAME
   check   data=SET model=NET                before the long run: config, files (20,000 a split at most), one step, cost
-  test    RUN/checkpoints/best.ckpt [--json]           the test split again, with the run's own config
-  test    model=NET model.weights=FILE data=SET        any weights
+  test    RUN/checkpoints/best.ckpt [--json]           the test split again, with the run's own config and precision
+  test    model=NET model.weights=FILE data=SET        any weights, in float32
 
 Config words (GROUP=NAME, KEY=VALUE, --config-dir DIR) are those of train.py: python train.py --help
 """

@@ -32,6 +32,7 @@ def faults(
     if smoothing and "label_smoothing" not in (plain.get("loss") or {}):
         loss = choices.get("loss")
         yield f"recipe.label_smoothing={smoothing}: loss={loss} has none; set it to 0"
+    yield from _warmup(plain)
     logs = attribute(task, "logs") if task else None
     if logs:
         for key, of in definitions.items():
@@ -42,3 +43,13 @@ def faults(
             if isinstance(value, str) and not any(fnmatchcase(value, log) for log in logs):
                 near = nearest(value, logs)
                 yield f"{key}.monitor={value}: task={name} logs {', '.join(logs)}{near}"
+
+
+def _warmup(plain: dict[str, Any]) -> Iterator[str]:
+    warmup = (plain.get("scheduler") or {}).get("warmup_epochs")
+    epochs = (plain.get("trainer") or {}).get("max_epochs")
+    if isinstance(warmup, int | float) and isinstance(epochs, int) and 0 < epochs <= warmup:
+        yield (
+            f"scheduler.warmup_epochs={warmup}: must be shorter than the run "
+            f"(trainer.max_epochs={epochs}); scheduler.warmup_epochs=0 leaves it out"
+        )
