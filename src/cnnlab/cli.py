@@ -119,9 +119,13 @@ def test(words: list[str]) -> None:
     from cnnlab.evaluate import checkpoint_words, evaluate
 
     checkpoint = None
-    if words and "=" not in words[0] and not words[0].startswith("-"):
-        checkpoint = Path(words[0])
-        words = checkpoint_words(checkpoint) + words[1:]
+    own, words = _option(words, "--config-dir", "labconf")
+    paths = [word for word in words if "=" not in word and not word.startswith("-")]
+    if paths:
+        checkpoint = Path(paths[0])
+        words.remove(paths[0])
+        words = checkpoint_words(checkpoint) + words
+    words += [f"--config-dir={own}"] if own else []
     composed = _checked(words)
     metrics = evaluate(composed, checkpoint)
     if not metrics:  # not the first process of several

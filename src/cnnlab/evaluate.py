@@ -17,6 +17,11 @@ def checkpoint_words(checkpoint: Path) -> list[str]:
     """
     if not checkpoint.exists():
         raise UserError(f"{checkpoint}: no such file")
+    if checkpoint.is_file() and checkpoint.suffix != ".ckpt":
+        raise UserError(
+            f"{checkpoint}: not a checkpoint; give RUN or RUN/checkpoints/best.ckpt, and for a "
+            "file of weights test model=NET model.weights=FILE data=SET"
+        )
     for folder in (checkpoint, *checkpoint.resolve().parents[:2]):
         if (folder / "run.json").is_file():
             run = read_run(folder)

@@ -33,6 +33,14 @@ def faults(
         loss = choices.get("loss")
         yield f"recipe.label_smoothing={smoothing}: loss={loss} has none; set it to 0"
     yield from _warmup(plain)
+    chosen = choices.get("callbacks")
+    names_ = chosen if isinstance(chosen, list) else [chosen]
+    if chosen and "default" not in names_:
+        more = ",".join(map(str, names_))
+        yield (
+            f"callbacks={more}: leaves out the checkpoints, progress and guards of 'default'; "
+            f"write callbacks=[default,{more}]"
+        )
     logs = attribute(task, "logs") if task else None
     if logs:
         for key, of in definitions.items():
