@@ -80,6 +80,8 @@ def test_check_reports_data_batch_and_cost(capsys):
             "3x32x32",
         ),
         (["test", "/nowhere/best.ckpt"], "/nowhere/best.ckpt"),
+        (["test", "README.md"], "README.md: not a checkpoint"),
+        (["test", "--config-dir", "/nowhere", "seed=1"], "--config-dir /nowhere"),
     ],
 )
 def test_wrong_words_are_one_line(capsys, words, says):

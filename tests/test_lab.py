@@ -75,6 +75,25 @@ def test_its_runs_are_tested_with_the_same_folder(lab):
     assert "already finished" in again.stderr
 
 
+def test_a_labs_module_that_cannot_be_imported_is_one_line(lab):
+    file = lab / "mylab" / "losses.py"
+    file.write_text(file.read_text().replace("from torch.nn import functional as F", ""))
+    file.write_text(file.read_text().replace("from torch import Tensor, nn", ""))
+    done = train(lab, allow="mylab")
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert "mylab.losses.Squared: its import failed: NameError" in line
+    assert "losses.py, line" in line
+
+
+def test_the_readmes_example_is_the_one_tested_here():
+    """But for line breaks; the comment on its first line is the README's."""
+    readme = "".join((ROOT / "README.md").read_text().split())
+    code = "".join(LOSS.split())
+    assert code.partition("classSquared")[0] in readme
+    assert code.partition("def__init__")[0] in readme
+
+
 def test_not_allowed_is_refused(lab):
     done = train(lab, allow="")
     assert done.returncode == 2

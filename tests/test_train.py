@@ -1,6 +1,7 @@
 """The whole way: words in, a run folder out."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -192,3 +193,33 @@ def test_a_secret_in_a_multirun_reaches_no_file(tmp_path):
     assert len(list(tmp_path.rglob("run.json"))) == 2
     assert not [path for path in files if b"SuperSecret123" in path.read_bytes()]
     assert not (ROOT / "multirun.yaml").exists()
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path):
+    words = ["trainer.max_epochs=400", "model=lenet5_modern", "logger=none", f"runs={tmp_path}"]
+    process = subprocess.Popen(
+        [sys.executable, "train.py", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert process.stdout is not None
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if line.startswith("epoch 2/"):
+            process.send_signal(signal.SIGINT)
+            break
+    rest, err = process.communicate(timeout=60)
+    folder = tmp_path / "digits-lenet5_modern" / "001-s0"
+    assert f"resume={folder}" in rest
+    assert "Traceback" not in err
+    assert process.returncode == 130
+    assert read_run(folder).status == "stopped"
+    assert read_run(folder).reason == "KeyboardInterrupt: Ctrl-C"
+
+
+def test_what_is_kept_can_be_read_by_those_who_read_the_record(finished):
+    modes = {path.name: path.stat().st_mode for path in finished.iterdir() if path.is_file()}
+    assert modes["weights.safetensors"] == modes["backbone.safetensors"] == modes["run.json"]

@@ -51,6 +51,8 @@ def one_line(done: subprocess.CompletedProcess) -> str:
         (["loss=focl"], ["focl", "focal"]),
         (["model=timm"], ["model.name"]),
         (["frobnicate"], ["frobnicate"]),
+        (["callbacks=ema"], ["callbacks=[default,ema]"]),
+        (["trainer.max_epochs=1"], ["scheduler.warmup_epochs=1.5", "scheduler.warmup_epochs=0"]),
         (["recipe=convnext", "loss=focal"], ["recipe.label_smoothing=0.1", "focal"]),
     ],
 )

@@ -21,8 +21,8 @@ python -m cnnlab VERB [words]
                                             with --timm every net of model=timm model.name=NAME
   verify  [PATTERN]                         published parameters and MACs beside measured ones
   check   data=SET model=NET                before the long run: config, files (20,000 a split at most), one step, cost
-  test    RUN/checkpoints/best.ckpt [--json]           the test split again, with the run's own config
-  test    model=NET model.weights=FILE data=SET        any weights
+  test    RUN/checkpoints/best.ckpt [--json]           the test split again, with the run's own config and precision
+  test    model=NET model.weights=FILE data=SET        any weights, in float32
 
 Config words (GROUP=NAME, KEY=VALUE, --config-dir DIR) are those of train.py: python train.py --help
 """
@@ -137,9 +137,13 @@ def test(words: list[str]) -> None:
     from cnnlab.evaluate import checkpoint_words, evaluate
 
     checkpoint = None
-    if words and "=" not in words[0] and not words[0].startswith("-"):
-        checkpoint = Path(words[0])
-        words = checkpoint_words(checkpoint) + words[1:]
+    own, words = _option(words, "--config-dir", "labconf")
+    paths = [word for word in words if "=" not in word and not word.startswith("-")]
+    if paths:
+        checkpoint = Path(paths[0])
+        words.remove(paths[0])
+        words = checkpoint_words(checkpoint) + words
+    words += [f"--config-dir={own}"] if own else []
     composed = _checked(words)
     metrics = evaluate(composed, checkpoint)
     if not metrics:  # not the first process of several

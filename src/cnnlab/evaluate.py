@@ -17,10 +17,18 @@ def checkpoint_words(checkpoint: Path) -> list[str]:
     """
     if not checkpoint.exists():
         raise UserError(f"{checkpoint}: no such file")
+    if checkpoint.is_file() and checkpoint.suffix != ".ckpt":
+        raise UserError(
+            f"{checkpoint}: not a checkpoint; give RUN or RUN/checkpoints/best.ckpt, and for a "
+            "file of weights test model=NET model.weights=FILE data=SET"
+        )
     for folder in (checkpoint, *checkpoint.resolve().parents[:2]):
         if (folder / "run.json").is_file():
+            run = read_run(folder)
             # What was redacted is a secret, and no test needs one.
-            return [word for word in read_run(folder).overrides if MARK not in word]
+            words = [word for word in run.overrides if MARK not in word]
+            # What `auto` became there, so that the figures are the run's own.
+            return [*words, f"trainer.precision={run.config['trainer']['precision']}"]
     raise UserError(
         f"{checkpoint}: not in a run folder (run.json is missing); for a file of weights use "
         "test model=NET model.weights=FILE data=SET"
@@ -30,7 +38,8 @@ def checkpoint_words(checkpoint: Path) -> list[str]:
 def evaluate(composed: Composed, checkpoint: Path | None) -> dict[str, float]:
     """Metrics on the test split, `test/...`, with the number of samples as `test/samples`.
 
-    In float32 unless the words say otherwise, so that figures do not depend on the processor.
+    In the precision of the words (a run's checkpoint: the run's own), else in float32, so that
+    figures do not depend on the processor.
 
     Raises:
         UserError: weights that do not fill the net, classifier included.

@@ -3,10 +3,10 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
 from lightning.pytorch import Trainer, seed_everything
 from omegaconf import DictConfig, OmegaConf
 
@@ -18,7 +18,7 @@ from cnnlab.config import Composed
 from cnnlab.data.module import DataModule
 from cnnlab.errors import UserError
 from cnnlab.tasks.base import Task
-from cnnlab.tasks.build import build_parts
+from cnnlab.tasks.build import build_parts, instantiate
 from cnnlab.tracking.checkpoint_io import AtomicCheckpointIO
 from cnnlab.tracking.folder import check_resumable
 from cnnlab.tracking.record import RunRecord
@@ -54,8 +54,29 @@ class Experiment:
         self.record.__enter__()
         return self
 
-    def __exit__(self, *error: Any) -> None:
-        self.record.__exit__(*error)
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # Lightning makes an exit with code 1 of Ctrl-C, and says nothing.
+        if isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt):
+            kind, error = KeyboardInterrupt, KeyboardInterrupt("Ctrl-C")
+        # SIGTERM to the whole group (timeout, a scheduler) kills the workers first.
+        if isinstance(error, RuntimeError) and "killed by signal: Terminated" in str(error):
+            kind, error = SystemExit, SystemExit("SIGTERM")
+        self.record.__exit__(kind, error, traceback)
+        if isinstance(error, KeyboardInterrupt) or str(error) == "SIGTERM":
+            self._say(self._stopped())
+            # What a shell expects of a program that a signal ended.
+            raise SystemExit(130 if isinstance(error, KeyboardInterrupt) else 143) from None
+
+    def _stopped(self) -> str:
+        folder = self.record.folder
+        if folder is None or not (folder / "checkpoints" / "last.ckpt").is_file():
+            return "stopped before the first epoch ended; there is nothing to go on from"
+        return f"stopped; go on from the last whole epoch: python train.py resume={folder}"
 
     def build(self) -> None:
         """The trainer, with callbacks, record and mirrors attached."""
@@ -126,13 +147,17 @@ class Experiment:
         which = f"checkpoint best by {best['key']} (epoch {best['epoch'] + 1})" if best else None
         folder = self.record.folder
         seconds = metrics["time/fit_s"] + metrics["time/test_s"]
-        skipped = {k: n for k, n in fields["data"]["skipped"].items() if n}
+        skipped = [f"{n} of {k}" for k, n in fields["data"]["skipped"].items() if n]
         return "\n".join(
             [
                 "",
                 f"result   {'  '.join(shown)}",
                 f"         of the {which or 'last state'}",
-                *([f"skipped  unreadable images: {skipped}; named in run.json"] if skipped else []),
+                *(
+                    [f"skipped  unreadable images: {', '.join(skipped)}; named in run.json"]
+                    if skipped
+                    else []
+                ),
                 f"cost     {self.cost_line}",
                 f"run      {folder} ({seconds:.0f} s: fit and test)",
                 f"next     python -m cnnlab test {folder}",

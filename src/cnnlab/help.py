@@ -23,7 +23,9 @@ Other: model=timm model.name=NAME (any timm net), +model.knobs.KEY=VALUE, --conf
 More verbs: python -m cnnlab --help
 """
 
-_ORDER = "data model task head loss recipe optimizer scheduler trainer logger experiment debug"
+_ORDER = (
+    "data model task head loss recipe optimizer scheduler trainer callbacks logger experiment debug"
+)
 
 
 def page() -> str:

@@ -40,12 +40,14 @@ def _describe(data: DataModule) -> None:
     sizes = ", ".join(f"{name} {size:,}" for name, size in summary["sizes"].items())
     if summary["test_is_val"]:
         sizes += " (test is val)"
-    counts = f"{min(data.class_counts):,} to {max(data.class_counts):,} training images each"
+    few, most = min(data.class_counts), max(data.class_counts)
+    counts = f"{few:,}" if few == most else f"{few:,} to {most:,}"
+    counts += " training images each"
     _say("data", f"{sizes}; {len(data.classes):,} classes, {counts}")
-    empty = [name for name, n in zip(data.classes, data.class_counts, strict=True) if n == 0]
-    if empty:
-        shown = ", ".join(empty[:5]) + (", ..." if len(empty) > 5 else "")
-        _say("data", f"{len(empty):,} classes have no training image: {shown}")
+    for split in ("train", "val", "test"):
+        if empty := data.classes_without_images(split):
+            shown = ", ".join(empty[:5]) + (", ..." if len(empty) > 5 else "")
+            _say("data", f"{len(empty):,} classes have no image in {split}: {shown}")
 
 
 def _one_step(data: DataModule, task: Task) -> None:

@@ -190,6 +190,7 @@ def _quiet() -> None:
         ".*isinstance\\(treespec, LeafSpec\\).*",  # Lightning 2.6 with torch >= 2.13
         # The values are summed over the processes already.
         ".*It is recommended to use `self.log\\('(val|test)/.*sync_dist.*",
+        ".*callbacks used to create the checkpoint need to be provided.*",  # not for a test
         ".*requested to overfit but enabled .* dataloader shuffling.*",  # ours does not shuffle
         ".*number of training batches .* is smaller than the logging interval.*",
     ):

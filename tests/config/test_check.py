@@ -18,7 +18,11 @@ FILES = sorted(
 )
 MODELS = [word for word in FILES if word.startswith("model=")]
 OTHERS = [word for word in FILES if word not in MODELS]
-NEEDS = {"model=timm": "model.name=vgg11", "task=multilabel": "data=csv"}
+NEEDS = {
+    "model=timm": "model.name=vgg11",
+    "task=multilabel": "data=csv",
+    "scheduler=cosine_convnext": "trainer.max_epochs=300",
+}
 PAIRS = [" ".join(filter(None, pair)) for pair in zip_longest(MODELS, OTHERS)]
 """Each file once; a model and another file together, since composing is what takes the time."""
 
@@ -41,7 +45,9 @@ def test_every_file_is_among_them():
 
 @pytest.mark.parametrize("pair", PAIRS)
 def test_every_config_file_composes_and_passes(pair):
-    words = pair.split()
+    words = [
+        re.sub(r"^callbacks=(?!default)(\w+)", r"callbacks=[default,\1]", w) for w in pair.split()
+    ]
     check(compose([*words, *(NEEDS[word] for word in words if word in NEEDS)]))
 
 

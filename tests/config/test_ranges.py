@@ -24,6 +24,7 @@ def nested(key, value):
         ("data.workers", [0, 4, "auto"], [-1]),
         ("data.test_fraction", [0, 0.5], [-0.1, 1.0]),
         ("data.crop_pct", [0.9, 1, None], [0, 1.2]),
+        ("scheduler.milestones", [[30, 60], [5]], [[30, 10]]),
         ("data.augment.scale", [[0.1, 1], [1, 1]], [[1, 0.5], [0, 1]]),
         ("data.augment.erasing", [0, 1], [-0.1, 1.1]),
         ("optimizer.lr", [1e-9], [0, -1, math.inf, math.nan]),

@@ -93,13 +93,19 @@ def count(net: nn.Module, input_size: tuple[int, int, int]) -> Cost:
             except (RuntimeError, AssertionError, ValueError) as error:
                 raise _refusal(error, input_size) from error
     return Cost(
-        params=sum(p.numel() for p in net.parameters()),
+        params=sum(p.numel() for p in net.parameters()) + _frozen(net),
         trainable_params=sum(p.numel() for p in net.parameters() if p.requires_grad),
         macs=flops.get_total_flops() // 2,
         activations=activations.elements,
         input_size=input_size,
         layers=list(ledger.rows()),
     )
+
+
+def _frozen(net: nn.Module) -> int:
+    """Scale and shift of frozen normalisation: freezing changes no cost."""
+    frozen = (m for m in net.modules() if type(m).__name__.startswith("FrozenBatchNorm"))
+    return sum(b.numel() for m in frozen for b in (m.weight, m.bias))  # type: ignore[misc, operator]
 
 
 def _refusal(error: Exception, input_size: tuple[int, int, int]) -> UserError:

@@ -32,6 +32,15 @@ def faults(
     if smoothing and "label_smoothing" not in (plain.get("loss") or {}):
         loss = choices.get("loss")
         yield f"recipe.label_smoothing={smoothing}: loss={loss} has none; set it to 0"
+    yield from _warmup(plain)
+    chosen = choices.get("callbacks")
+    names_ = chosen if isinstance(chosen, list) else [chosen]
+    if chosen and "default" not in names_:
+        more = ",".join(map(str, names_))
+        yield (
+            f"callbacks={more}: leaves out the checkpoints, progress and guards of 'default'; "
+            f"write callbacks=[default,{more}]"
+        )
     logs = attribute(task, "logs") if task else None
     if logs:
         for key, of in definitions.items():
@@ -42,3 +51,13 @@ def faults(
             if isinstance(value, str) and not any(fnmatchcase(value, log) for log in logs):
                 near = nearest(value, logs)
                 yield f"{key}.monitor={value}: task={name} logs {', '.join(logs)}{near}"
+
+
+def _warmup(plain: dict[str, Any]) -> Iterator[str]:
+    warmup = (plain.get("scheduler") or {}).get("warmup_epochs")
+    epochs = (plain.get("trainer") or {}).get("max_epochs")
+    if isinstance(warmup, int | float) and isinstance(epochs, int) and 0 < epochs <= warmup:
+        yield (
+            f"scheduler.warmup_epochs={warmup}: must be shorter than the run "
+            f"(trainer.max_epochs={epochs}); scheduler.warmup_epochs=0 leaves it out"
+        )

@@ -74,8 +74,8 @@ RANGES = {
     "callbacks.early_stopping.patience": _NOT_NEGATIVE,
     "logger.wandb.timeout_s": _POSITIVE,
 }
-_ASCENDING = ("data.augment.scale", "data.augment.ratio")
-"""Keys whose two numbers are the least and the greatest."""
+_ASCENDING = ("data.augment.scale", "data.augment.ratio", "scheduler.milestones")
+"""Keys whose numbers go upwards."""
 _BATCHES = ("limit_train_batches", "limit_val_batches", "limit_test_batches", "overfit_batches")
 """Keys of the trainer: a whole number is a count, a number with a point a share."""
 
@@ -88,7 +88,7 @@ def faults(plain: dict[str, Any]) -> Iterator[str]:
         value = _get(plain, key)
         numbers = isinstance(value, list) and all(isinstance(v, int | float) for v in value)
         if numbers and value != sorted(value):
-            yield f"{key}={value}: must be the least and the greatest, in this order"
+            yield f"{key}={value}: must be ascending"
     for key in (f"trainer.{name}" for name in _BATCHES):
         value = _get(plain, key)
         yield from _faults(key, value, _PROBABILITY if isinstance(value, float) else _NOT_NEGATIVE)

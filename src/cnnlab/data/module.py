@@ -131,15 +131,11 @@ class DataModule(LightningDataModule):
         if self.fraction != 1.0:
             kept = stratified(splits.train.targets, self.fraction, self.split_seed)
             splits = splits._replace(train=splits.train.subset(kept))
-        targets = splits.train.targets
         self.classes, self.channels = splits.classes, splits.channels
         self.image_size = splits.image_size
-        self.multi_label = targets.ndim > 1
-        counts = (
-            targets.sum(0) if self.multi_label else targets.bincount(minlength=len(self.classes))
-        )
-        self.class_counts = [int(count) for count in counts]
+        self.multi_label = splits.train.targets.ndim > 1
         self.splits = splits
+        self.class_counts = self._counts("train")
 
     def adopt(self, pretrained_cfg: Mapping[str, Any]) -> None:
         """Take from a net's timm configuration what `data.mean` and `data.std` leave open.
@@ -186,6 +182,11 @@ class DataModule(LightningDataModule):
         for name, ids in state_dict["skipped"].items():
             self.skipped.setdefault(name, set()).update(ids)
 
+    def classes_without_images(self, split: Literal["train", "val", "test"]) -> list[str]:
+        """The names of the classes that `split` has no image of."""
+        counts = self._counts(split)
+        return [name for name, n in zip(self.classes, counts, strict=True) if n == 0]
+
     def check_files(self, say: Callable[[str], None]) -> None:
         """Open the files of the set and tell `say` what was found, line by line."""
         say("none to open: the set lies in memory")
@@ -231,6 +232,13 @@ class DataModule(LightningDataModule):
         self.setup()
         assert self.splits is not None
         return self.splits
+
+    def _counts(self, split: str) -> list[int]:
+        """Images of each class."""
+        targets = getattr(self._ready(), split).targets
+        several = targets.ndim > 1
+        counts = targets.sum(0) if several else targets.bincount(minlength=len(self.classes))
+        return [int(count) for count in counts]
 
     def _new_transforms(self) -> BatchTransforms:
         for key, value in (("mean", self.mean), ("std", self.std)):

@@ -1,8 +1,10 @@
 """From a checked config and a data set to a task: the one place where the parts meet."""
 
-from functools import partial
+import traceback
+from pathlib import Path
 from typing import Any
 
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate as hydra_instantiate
 from omegaconf import DictConfig
 
@@ -10,9 +12,26 @@ from cnnlab.data.module import DataModule
 from cnnlab.errors import UserError
 from cnnlab.tasks.base import Task
 
-instantiate = partial(
-    hydra_instantiate, _convert_="all"
-)  # plain lists and dicts, which workers can pickle
+
+def instantiate(node: DictConfig) -> Any:
+    """What the node's `_target_` makes of it, given plain lists and dicts (workers pickle them).
+
+    Raises:
+        UserError: the target's module cannot be imported; what it raises itself goes through.
+    """
+    try:
+        return hydra_instantiate(node, _convert_="all")
+    except InstantiationException as error:
+        if "Error locating target" not in str(error):
+            raise
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        places = traceback.extract_tb(cause.__traceback__)
+        place = f" ({Path(places[-1].filename).name}, line {places[-1].lineno})" if places else ""
+        raise UserError(
+            f"{node._target_}: its import failed: {type(cause).__name__}: {cause}{place}"
+        ) from error
 
 
 def build(cfg: DictConfig, data: DataModule) -> Task:

@@ -71,8 +71,9 @@ def check_resumable(folder: Path) -> RunData:
     run = read_run(folder)
     if run.status == "finished":
         raise UserError(
-            f"resume={folder}: already finished; leave resume out to start a new run, or "
-            f"test it again: python -m cnnlab test {folder}"
+            f"resume={folder}: already finished, and a run's length is part of what it is; train "
+            f"on in a new run from its weights: model.weights={folder}, or test it again: "
+            f"python -m cnnlab test {folder}"
         )
     if not (folder / "checkpoints" / "last.ckpt").is_file():
         raise UserError(

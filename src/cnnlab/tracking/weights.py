@@ -30,4 +30,7 @@ def _save(module: nn.Module, target: Path, metadata: dict[str, str]) -> None:
         seen.add(tensor.data_ptr())
     needed = sum(tensor.nbytes for tensor in tensors.values())
     with replacing(target, needed) as part:
+        part.touch()
+        mode = part.stat().st_mode  # safetensors makes its files for their owner alone
         safetensors.torch.save_file(tensors, part, metadata={"format": "pt"} | metadata)
+        part.chmod(mode)
