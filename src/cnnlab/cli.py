@@ -20,6 +20,7 @@ python -m cnnlab VERB [words]
   models  [PATTERN] [--timm]                named configs (deck, parameters, GMACs, knobs), also of --config-dir DIR;
                                             with --timm every net of model=timm model.name=NAME
   verify  [PATTERN]                         published parameters and MACs beside measured ones
+  fold    model=NET [model.weights=RUN]     BatchNorm folded: which layers, the difference, latency before and after
   check   data=SET model=NET                before the long run: config, files (20,000 a split at most), one step, cost
   test    RUN/checkpoints/best.ckpt [--json]           the test split again, with the run's own config and precision
   test    model=NET model.weights=FILE data=SET        any weights, in float32
@@ -31,7 +32,14 @@ Config words (GROUP=NAME, KEY=VALUE, --config-dir DIR) are those of train.py: py
 def main(words: list[str] | None = None) -> None:
     """Run one verb; a user's error is one line and exit code 2."""
     words = sys.argv[1:] if words is None else words
-    verbs = {"cost": cost, "models": models, "verify": verify, "check": check, "test": test}
+    verbs = {
+        "cost": cost,
+        "models": models,
+        "verify": verify,
+        "fold": fold,
+        "check": check,
+        "test": test,
+    }
     if not words or words[0] in ("-h", "--help") or "--help" in words or "-h" in words:
         print(_HELP)
         return
@@ -120,6 +128,27 @@ def verify(words: list[str]) -> None:
     print(", ".join(f"{number} {verdict}" for verdict, number in counts.most_common()))
     if counts["DIFFERS"] or counts["stale"]:
         sys.exit(1)
+
+
+def fold(words: list[str]) -> None:
+    """Fold BatchNorm into the layers before it; say what changed in numbers and in time."""
+    composed = _checked(words)
+    from hydra.utils import instantiate
+
+    from cnnlab.surgery.fold_bn import effect
+    from cnnlab.surgery.fold_bn import fold as folded
+
+    net = instantiate(composed.cfg.model)()
+    size = tuple(net.pretrained_cfg["input_size"])
+    after, report = folded(net, size)
+    print(report)
+    found = effect(net, after, size, composed.cfg.trainer.threads)
+    faster = found.before.median_ms / found.after.median_ms
+    print(f"outputs  differ by {found.difference:.1e} of the largest, on noise")
+    print(
+        f"latency  {found.before.median_ms:.3g} ms before, {found.after.median_ms:.3g} ms after "
+        f"({faster:.2f} times as fast; {found.after.device}, {found.after.threads} threads)"
+    )
 
 
 def check(words: list[str]) -> None:

@@ -1,5 +1,6 @@
 """How a cost is shown: as a table, as JSON, in one line, and as keys of the run record."""
 
+import math
 from dataclasses import asdict
 from io import StringIO
 from typing import Any
@@ -16,12 +17,12 @@ def render(cost: Cost) -> str:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("layer", no_wrap=True)
     table.add_column("type", no_wrap=True)
-    for title in ("output", "parameters", "MACs", "activations", "receptive field"):
+    for title in ("output", "parameters", "MACs", "activations", "memory/KB", "receptive field"):
         table.add_column(title, justify="right", no_wrap=True)
     for layer in cost.layers:
         table.add_row(layer.name or "(net)", layer.type, *_cells(layer))
     totals = (cost.params, cost.macs, cost.activations)
-    table.add_row(f"total at {_by(cost.input_size)}", "", "", *(f"{n:,}" for n in totals), "")
+    table.add_row(f"total at {_by(cost.input_size)}", "", "", *(f"{n:,}" for n in totals), "", "")
     out = StringIO()
     Console(file=out, width=400, color_system=None).print(table)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
@@ -31,7 +32,9 @@ def _cells(layer: LayerCost) -> list[str]:
     counts = (layer.params, layer.macs, layer.activations)
     height, width = layer.receptive_field
     field = str(height or "-") if height == width else f"{height}x{width}"
-    return [_by(layer.output), *(f"{n:,}" if n else "-" for n in counts), field]
+    # Of the output in float32, as the table of deck 1 has it.
+    memory = f"{4 * math.prod(layer.output) / 1024:,.0f}" if layer.output else "-"
+    return [_by(layer.output), *(f"{n:,}" if n else "-" for n in counts), memory, field]
 
 
 def _by(shape: tuple[int, ...]) -> str:
