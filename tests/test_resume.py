@@ -99,4 +99,9 @@ def test_what_cannot_be_resumed_is_one_line(tmp_path):
     start(f"runs={tmp_path}", "trainer.max_epochs=1", "scheduler.warmup_epochs=0")
     folder = tmp_path / "digits-resnet20_cifar" / "001-s0"
     with pytest.raises(UserError, match="already finished"):
-        start(f"runs={tmp_path}", f"resume={folder}", "trainer.max_epochs=1")
+        start(
+            f"runs={tmp_path}",
+            f"resume={folder}",
+            "trainer.max_epochs=1",
+            "scheduler.warmup_epochs=0",
+        )
