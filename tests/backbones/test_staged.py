@@ -33,7 +33,7 @@ def parameters(name):
 
 
 OURS = [n for n in timm.list_models() if timm.model_entrypoint(n).__module__.startswith("cnnlab.")]
-DEEP = ("1202", "1001")
+DEEP = ("1202_cifar", "1001_cifar")
 EACH = [pytest.param(n, marks=[pytest.mark.slow] if n.endswith(DEEP) else []) for n in OURS]
 SMALLEST = [
     min(

@@ -17,12 +17,22 @@ def cost():
 def test_table_has_every_layer_and_their_sum(cost):
     lines = [line.split() for line in render(cost).splitlines()]
     assert lines == [
-        ["layer", "type", "output", "parameters", "MACs", "activations", "receptive", "field"],
-        ["0", "Conv2d", "8x16x16", "80", "18,432", "2,048", "3x1"],
-        ["1", "BatchNorm2d", "8x16x16", "16", "-", "-", "3x1"],
-        ["3", "AdaptiveAvgPool2d", "8x1x1", "-", "-", "-", "33x31"],
-        ["4", "Flatten", "8", "-", "-", "-", "33x31"],
-        ["6", "Linear", "10", "90", "80", "10", "33x31"],
+        [
+            "layer",
+            "type",
+            "output",
+            "parameters",
+            "MACs",
+            "activations",
+            "memory/KB",
+            "receptive",
+            "field",
+        ],
+        ["0", "Conv2d", "8x16x16", "80", "18,432", "2,048", "8", "3x1"],
+        ["1", "BatchNorm2d", "8x16x16", "16", "-", "-", "8", "3x1"],
+        ["3", "AdaptiveAvgPool2d", "8x1x1", "-", "-", "-", "0", "33x31"],
+        ["4", "Flatten", "8", "-", "-", "-", "0", "33x31"],
+        ["6", "Linear", "10", "90", "80", "10", "0", "33x31"],
         ["total", "at", "3x33x32", "186", "18,512", "2,058"],
     ]
 

@@ -82,7 +82,7 @@ def test_reads_each_file_once(monkeypatch):
         ("callbacks.ema.decay=0.9", "callbacks.ema is None, which has no keys"),
         ("+seed=3", r"\+seed=3: the key is there; drop the '\+'"),
         ("model=resnet5", r"model=resnet5: no such config; did you mean 'resnet50'\? \(\d+ there"),
-        ("model=resnet20", "did you mean 'resnet20_cifar'"),
+        ("model=resnet20", "did you mean 'resnet200'"),
         ("data=_base2", r"data=_base2: no such config \((there: (?!.*_base \|)|\d+ there: )"),
         ("task=klassification", r"did you mean 'classification'\? \(there: classification \| "),
         ("model=50", "model=50: no such config"),

@@ -56,6 +56,10 @@ def test_what_is_said(key, value, said):
     assert list(faults(nested(key, value))) == [said]
 
 
+NETS = ("wrn_cifar", "anynet", "densenet121", "nasnet_a_mobile", "deform_resnet50")
+NETS += ("efficientnet_scaled", "convnext_walk")
+
+
 def test_keys_of_the_table_exist():
     """Catches a range that lost its key when the key was renamed."""
     plains = [
@@ -65,6 +69,7 @@ def test_keys_of_the_table_exist():
             ["model=convnext_tiny", "scheduler=plateau", "loss=focal"],
             ["model=resnet50", "scheduler=step"],
             ["model=resnet_cifar", "data=image_folder"],
+            *([f"model={name}"] for name in NETS),
         )
     ]
     known = {key for plain in plains for key in keys.flat(plain)}
