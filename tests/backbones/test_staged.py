@@ -1,5 +1,6 @@
 """The contract of every home-made net, over all that are registered."""
 
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,9 +20,13 @@ from cnnlab.backbones.staged import StagedNet
 BARE = {"weights": None, "freeze": 0, "knobs": {}}
 
 
-def meta(name, **arguments):
+def fresh(name, **arguments):
     with torch.device("meta"):
         return timm.create_model(name, **arguments)
+
+
+meta = cache(fresh)
+"""For tests that change nothing; building is what takes the time."""
 
 
 def family(name):
@@ -178,7 +183,7 @@ def test_segmentation_encoder(name):
 
 @pytest.mark.parametrize("name", EACH)
 def test_classifier_can_be_replaced_and_removed(name):
-    net = meta(name).eval()
+    net = fresh(name).eval()
     with torch.device("meta"):
         net.reset_classifier(7)
         assert net.num_classes == 7
