@@ -13,7 +13,7 @@ _MASK = (1 << 64) - 1
 def mix(*parts: int) -> int:
     """A 63-bit seed from whole numbers; near inputs give unrelated seeds.
 
-    splitmix64 (Steele et al. 2014, doi:10.1145/2660193.2660195), so that no library's next version
+    splitmix64 (Steele et al. 2014, doi:10.1145/2660193.2660195), so that no package's next version
     changes an order.
     """
     state = 0

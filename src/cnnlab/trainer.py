@@ -115,6 +115,7 @@ def create(
     if channels_last:
         task.net.to(memory_format=torch.channels_last)
     if compile:
+        # nn.Module types attributes as Tensor or Module.
         task.net.compile()  # type: ignore[union-attr]
     _quiet()
     return Trainer(
@@ -169,6 +170,7 @@ class _NoProfiler(Profiler):
     def stop(self, action_name: str) -> None:
         pass
 
+    # A context that does nothing in place of the generator that Lightning types.
     def profile(self, action_name: str) -> nullcontext:  # type: ignore[override]
         return self._nothing
 

@@ -135,7 +135,7 @@ class AlexNet(StagedNet):
         self.head = FullyConnected(256, num_classes, dropout, takes, act)
         initialise(self)
         for layer in (conv2, conv4, conv5, self.head.fc6, self.head.fc7):
-            nn.init.ones_(layer.bias)  # type: ignore[arg-type]
+            nn.init.ones_(layer.bias)  # type: ignore[arg-type]  # torch types a bias as maybe None
 
 
 def local_response_norm() -> nn.LocalResponseNorm:
@@ -148,6 +148,7 @@ def initialise(net: nn.Module) -> None:
     for module in net.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.normal_(module.weight, std=0.01)
+            # torch types a bias as maybe None.
             nn.init.zeros_(module.bias)  # type: ignore[arg-type]
 
 

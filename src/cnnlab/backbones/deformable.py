@@ -62,6 +62,7 @@ class DeformableConv2d(DeformConv2d):
         self.weight, self.bias = conv.weight, conv.bias
         taps = conv.kernel_size[0] * conv.kernel_size[1]
         # In deform_conv2d's order: of each tap first y, then x.
+        # A tuple of tuples, unpacked.
         self.offset: nn.Conv2d = nn.Conv2d(conv.in_channels, 2 * taps * dg, *geometry)  # type: ignore[arg-type]
         nn.init.zeros_(self.offset.weight)
         assert self.offset.bias is not None
@@ -136,7 +137,7 @@ class DeformResNet(ResNet):
         if output_stride not in (8, 16, 32):
             raise UserError(f"model.output_stride={output_stride}: must be 8, 16 or 32")
         super().__init__(
-            block,  # type: ignore[arg-type]
+            block,  # type: ignore[arg-type]  # timm types an instance
             layers,
             num_classes,
             in_chans,

@@ -149,6 +149,7 @@ class GoogLeNet(StagedNet):
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_uniform_(module.weight, nonlinearity="linear")
+                # torch types a bias as maybe None.
                 nn.init.constant_(module.bias, 0.2)  # type: ignore[arg-type]
         heads: list[Any] = [self.head, *taps] if num_classes else []
         for head in heads:
@@ -170,6 +171,7 @@ class GoogLeNet(StagedNet):
         """Fresh last layers, the auxiliary heads' too, for `num_classes`; 0 removes them."""
         super().reset_classifier(num_classes, global_pool)
         for head in self.aux or ():
+            # nn.Module types attributes as Tensor or Module.
             head.reset(num_classes)  # type: ignore[operator]
 
 

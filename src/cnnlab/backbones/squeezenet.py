@@ -87,6 +87,7 @@ class ConvClassifier(nn.Module):
         self.fc = nn.Conv2d(self.in_chans, num_classes, 1) if num_classes else nn.Identity()
         if isinstance(self.fc, nn.Conv2d):
             nn.init.normal_(self.fc.weight, std=0.01)
+            # torch types a bias as maybe None.
             nn.init.zeros_(self.fc.bias)  # type: ignore[arg-type]
 
     def forward(self, features: Tensor) -> Tensor:
@@ -143,6 +144,7 @@ class SqueezeNet(StagedNet):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                # torch types a bias as maybe None.
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
         self.head = ConvClassifier(chans, num_classes, dropout)
 

@@ -60,6 +60,7 @@ class StagedNet(nn.Module):
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         """A fresh last layer for `num_classes`; 0 removes it."""
         self.num_classes = num_classes
+        # nn.Module types attributes as Tensor or Module.
         self.head.reset(num_classes)  # type: ignore[operator]
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:

@@ -181,7 +181,7 @@ def _from_timm(name: str, arguments: Mapping[str, Any]) -> tuple[dict[str, Tenso
     try:
         with _cache_if_offline():
             net = timm.create_model(name, pretrained=True, **arguments)
-    except Exception as error:  # of any network library, or of load_state_dict
+    except Exception as error:  # of any network client, or of load_state_dict
         first = str(error).strip().splitlines()[:1] or [type(error).__name__]
         raise UserError(
             f"model.weights=timm: the weights of {name} could not be fetched or do not fit "
@@ -234,5 +234,5 @@ def _adapt(value: Tensor, target: Tensor, in_chans: int | None) -> Tensor | None
         return None
     try:
         return adapt_input_conv(in_chans, value, base_chans=value.shape[1] // depth)
-    except NotImplementedError:
+    except NotImplementedError:  # timm adapts RGB stems only
         return None

@@ -115,7 +115,7 @@ class Checkpoint(LightningCheckpoint):
                     os.link(last, part)
                 except OSError:  # a file system without hard links
                     shutil.copyfile(last, part)
-        RunRecord.of(trainer).best(**self._best)  # type: ignore[arg-type]
+        RunRecord.of(trainer).best(**self._best)  # type: ignore[arg-type]  # not None once saved
 
     @staticmethod
     def _check_weights(trainer: Trainer, pl_module: LightningModule) -> None:

@@ -112,5 +112,6 @@ class EMA(Callback):
 
 def _averaged(task: nn.Module) -> dict[str, Tensor]:
     """What is averaged, by its name in a checkpoint."""
+    # nn.Module types attributes as Tensor or Module.
     state = task.net.state_dict(prefix="net.")  # type: ignore[union-attr]
     return {name: value for name, value in state.items() if value.is_floating_point()}

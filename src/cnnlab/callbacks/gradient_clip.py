@@ -24,6 +24,7 @@ class GradientClip(Callback):
     ) -> None:
         last: set[Parameter] = set()
         if self.mode == "agc":
+            # nn.Module types attributes as Tensor or Module.
             layers = pl_module.net.get_classifier()  # type: ignore[union-attr, operator]
             for layer in layers if isinstance(layers, tuple) else (layers,):
                 last |= set(layer.parameters())

@@ -59,6 +59,7 @@ class Pictures(Callback):
         wanted = self.images - len(self._examples)
         if wanted <= 0 or not trainer.is_global_zero:
             return
+        # Set by Lightning's connectors.
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         images = denormalised(batch.images[:wanted].float().cpu(), data.mean, data.std)
         logits = outputs["predictions"][:wanted].float().cpu()
@@ -82,8 +83,10 @@ class Pictures(Callback):
             caption = f"{wrong} of {len(self._examples)} wrong"
             for mirror in mirrors:
                 mirror.log_images("test/predictions", [path], [caption], step)
+        # nn.Module types attributes as Tensor or Module.
         counts = pl_module.results.get("test/confusion")  # type: ignore[operator, union-attr]
         if counts is not None:
+            # Set by Lightning's connectors.
             classes = trainer.datamodule.classes  # type: ignore[attr-defined]
             path = folder / "pictures" / "confusion.png"
             _save(_matrix(counts, classes), path)

@@ -28,6 +28,7 @@ class Progress(Callback):
         self._validated = True
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Set by Lightning's connectors.
         found = [c for c in trainer.callbacks if isinstance(c, StepMonitor)]  # type: ignore[attr-defined]
         self._monitor = found[0] if found else None
 

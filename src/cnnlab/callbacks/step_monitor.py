@@ -74,6 +74,7 @@ class StepMonitor(Callback):
             self.last_loss = float(loss)
             if not math.isfinite(self.last_loss):
                 self._stop(step, self.last_loss)
+        # Set by Lightning's connectors.
         if len(self._pending) >= trainer.log_every_n_steps * accumulate:  # type: ignore[attr-defined]
             self._send()
             self._read(trainer, wait=False)

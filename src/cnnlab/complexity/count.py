@@ -105,6 +105,7 @@ def count(net: nn.Module, input_size: tuple[int, int, int]) -> Cost:
 def _frozen(net: nn.Module) -> int:
     """Scale and shift of frozen normalisation: freezing changes no cost."""
     frozen = (m for m in net.modules() if type(m).__name__.startswith("FrozenBatchNorm"))
+    # torch types a bias as maybe None.
     return sum(b.numel() for m in frozen for b in (m.weight, m.bias))  # type: ignore[misc, operator]
 
 

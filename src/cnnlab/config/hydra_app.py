@@ -33,6 +33,7 @@ def hydra_app(run: Callable[[Any], Any]) -> None:
         node = HydraConfig.get()
         composed = Composed(
             cfg=cfg,
+            # to_container may give a list; a node gives a dict.
             choices=dict(OmegaConf.to_container(node.runtime.choices)),  # type: ignore[arg-type]
             overrides=[*lab_folder(options), *node.overrides.task],
             hydra=node,

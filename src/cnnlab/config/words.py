@@ -38,7 +38,7 @@ def parse(words: list[str]) -> tuple[Namespace, "list[Override]"]:
 
     parser: ArgumentParser = get_args_parser()
     parser.allow_abbrev = False
-    parser.error = _no_option  # type: ignore[method-assign]
+    parser.error = _no_option  # type: ignore[method-assign]  # argparse would exit with its own page
     options = parser.parse_intermixed_args(words)
     if options.experimental_rerun:
         raise UserError("--experimental-rerun: not supported, it would run code from a pickle")

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-import simplejpeg  # type: ignore[import-untyped]
+import simplejpeg  # type: ignore[import-untyped]  # ships no types
 from PIL import Image
 
 # What Pillow may open: raster formats that it reads by itself (EPS would start Ghostscript).

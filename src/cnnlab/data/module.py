@@ -193,6 +193,7 @@ class DataModule(LightningDataModule):
 
     def train_dataloader(self) -> Loader:
         train = self._ready().train
+        # Set by Lightning's connectors.
         overfit = self.trainer is not None and self.trainer.overfit_batches > 0  # type: ignore[attr-defined]
         new_sampler = OverfitSampler if overfit else TrainSampler
         balanced = self.sampler == "balanced"

@@ -24,10 +24,12 @@ class Classifier(nn.Module):
 
     def get_classifier(self) -> nn.Module | tuple[nn.Module, ...]:
         """The last layer, or layers, under timm's name for it."""
+        # nn.Module types attributes as Tensor or Module.
         return self.backbone.get_classifier()  # type: ignore[operator]
 
     def group_matcher(self, coarse: bool = False) -> Callable[[str], float]:
         """The backbone's layer groups, for timm's layer-wise learning rates."""
+        # nn.Module types attributes as Tensor or Module.
         matcher = self.backbone.group_matcher(coarse=coarse)  # type: ignore[operator]
         layers = group_parameters(self.backbone, matcher, reverse=True)
         return lambda name: layers[name.removeprefix("backbone.")]

@@ -102,6 +102,7 @@ class WandbMirror(Mirror):
         """
         mode = self._mode
         if mode == "auto" and os.environ.get("WANDB_MODE") in ("online", "offline", "disabled"):
+            # One of the three, by the line above.
             mode = os.environ["WANDB_MODE"]  # type: ignore[assignment]
         if mode == "disabled":
             return
@@ -177,7 +178,7 @@ class WandbMirror(Mirror):
         assert self._folder is not None
         run = wandb.init(
             **arguments,
-            mode=mode,  # type: ignore[arg-type]
+            mode=mode,  # type: ignore[arg-type]  # one of the four by the config check
             settings=wandb.Settings(
                 root_dir=str(self._folder),
                 silent=True,
