@@ -27,12 +27,13 @@ from cnnlab.tracking.record import RunRecord
 class Experiment:
     """A composed and checked config on its way to a finished run folder.
 
-    Opening it makes `auto` settings definite, seeds everything, reads the data, builds the net and
-    then opens the record, so that a wrong path leaves no run behind. Use it as a context: the
-    record says how the run ended.
+    Opening it makes `auto` settings definite, seeds everything, reads the data, builds and counts
+    the net and then opens the record, so that a wrong path or size leaves no run behind. Use it as
+    a context: the record says how the run ended.
 
     Raises:
-        UserError: data, weights or device are not there; the run to resume cannot be continued.
+        UserError: data, weights or device are not there; the net does not take images of that
+            size; the run to resume cannot be continued.
     """
 
     trainer: Trainer
@@ -48,6 +49,8 @@ class Experiment:
         self.data: DataModule
         self.task: Task
         self.data, self.task = build_parts(self.cfg)
+        self.size = (self.data.channels, *self.data.image_size)
+        self.cost = count(self.task.net, self.size)
         self.record = RunRecord.open(plain, composed.choices, composed.overrides)
 
     def __enter__(self) -> "Experiment":
@@ -90,13 +93,11 @@ class Experiment:
 
     def measure_cost(self) -> None:
         """Parameters, MACs, activations and latency at the size training sees, before training."""
-        size = (self.data.channels, *self.data.image_size)
-        cost = count(self.task.net, size)
-        latency = None
+        cost, latency = self.cost, None
         if self.trainer.is_global_zero:
             latency = latency_ms(
                 self.task.net,
-                size,
+                self.size,
                 self.trainer.strategy.root_device,
                 self.trainer.precision_plugin.forward_context,
             )

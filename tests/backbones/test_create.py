@@ -56,6 +56,19 @@ def test_knobs_reach_the_net_as_plain_values():
     ]
 
 
+@pytest.mark.parametrize("name", ["resnet18", "alexnet", "efficientnet_scaled"])
+def test_the_size_a_net_is_made_for_can_be_said(name):
+    with torch.device("meta"):
+        assert make(name, image_size=160).pretrained_cfg["input_size"] == (3, 160, 160)
+
+
+def test_a_net_with_positions_is_built_for_the_size():
+    with torch.device("meta"):
+        net = make("vit_base_patch16_224", image_size=160)
+        assert net(torch.empty(1, 3, 160, 160)).shape == (1, 10)
+    assert net.pos_embed.shape[1] == 1 + 10 * 10
+
+
 def test_features():
     arguments = BARE | {"name": "resnet18"}
     with torch.device("meta"):

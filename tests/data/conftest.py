@@ -38,6 +38,7 @@ def data_keys(no_augment: dict[str, Any]) -> dict[str, Any]:
         "batch_size": 64,
         "eval_batch_size": 100,
         "workers": 0,
+        "image_size": None,
         "mean": None,
         "std": None,
         "augment": Augment(**no_augment),

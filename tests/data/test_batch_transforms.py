@@ -191,3 +191,28 @@ def test_nothing_waits_for_the_device(build: Build) -> None:
             transforms(batch, training=True, step=step)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_images_of_another_size_are_resized_and_frames_follow(
+    build: Build, no_augment: dict[str, Any], training: bool
+) -> None:
+    batch = batch_of(pictures(height=8, width=10))
+    sized = BatchTransforms(Augment(**no_augment), 0, 5, MEAN, STD, 0, size=(16, 16))
+    prepared = sized(batch, training, step=0)
+    expected = torch.nn.functional.interpolate(batch.images.float(), (16, 16), mode="bilinear")
+    torch.testing.assert_close(prepared.images, naive_normalise(expected))
+    # 8 x 10 valid pixels became 16 x 16; a length there times the factor is one in the original.
+    assert prepared.frames[0].tolist() == pytest.approx([16.0, 16.0, 0.5, 0.625])
+
+
+def test_images_of_the_size_asked_for_are_left_alone(no_augment: dict[str, Any]) -> None:
+    batch = batch_of(pictures(height=8, width=8))
+    plain = BatchTransforms(Augment(**no_augment), 0, 5, MEAN, STD, 0)
+    sized = BatchTransforms(Augment(**no_augment), 0, 5, MEAN, STD, 0, size=(8, 8))
+    expected = plain(batch, training=False, step=0)
+    assert torch.equal(sized(batch, training=False, step=0).images, expected.images)
+    shrunk = BatchTransforms(Augment(**no_augment), 0, 5, MEAN, STD, 0, size=(4, 4))
+    # Antialiased: the mean of a large enough region is kept, not sampled from a quarter of it.
+    ours = shrunk(batch, training=False, step=0).images
+    assert (ours - expected.images.unfold(2, 2, 2).unfold(3, 2, 2).mean((4, 5))).abs().mean() < 0.3

@@ -10,7 +10,7 @@ from cnnlab.data.image_folder import ImageFolder
 from cnnlab.errors import UserError
 
 NET = {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6), "interpolation": "bicubic",
-       "crop_pct": 0.9, "crop_mode": "squash"}  # fmt: skip
+       "crop_pct": 0.9, "crop_mode": "squash", "input_size": (3, 20, 20)}  # fmt: skip
 OPEN = {"mean": None, "std": None, "interpolation": None, "crop_pct": None}
 
 
@@ -37,6 +37,16 @@ def test_what_is_null_comes_from_the_net(folder: Callable[..., ImageFolder]) -> 
     assert data.val_dataloader().source.transform.resized == 17  # floor(16 / 0.9)
 
 
+def test_an_open_size_is_what_the_net_is_made_for(folder: Callable[..., ImageFolder]) -> None:
+    data = folder(image_size=None)
+    data.setup()
+    assert data.summary()["image_size"] is None
+    data.adopt(NET)
+    assert data.image_size == (20, 20)
+    assert next(iter(data.train_dataloader())).images.shape[-2:] == (20, 20)
+    assert next(iter(data.val_dataloader())).images.shape[-2:] == (20, 20)
+
+
 def test_what_is_given_stays(folder: Callable[..., ImageFolder]) -> None:
     data = folder(crop_pct=0.8)
     data.setup()
@@ -44,6 +54,7 @@ def test_what_is_given_stays(folder: Callable[..., ImageFolder]) -> None:
     summary = data.summary()
     assert (summary["mean"], summary["crop_pct"]) == ([0.5] * 3, 0.8)
     assert summary["interpolation"] == "bilinear"
+    assert data.image_size == (16, 16)
 
 
 def test_a_net_that_says_little_gets_timms_defaults(folder: Callable[..., ImageFolder]) -> None:
@@ -61,6 +72,8 @@ def test_a_net_that_says_little_gets_timms_defaults(folder: Callable[..., ImageF
         ("interpolation", "train_dataloader"),
         ("interpolation", "val_dataloader"),
         ("crop_pct", "test_dataloader"),
+        ("image_size", "train_dataloader"),
+        ("image_size", "val_dataloader"),
     ],
 )
 def test_without_a_net_null_is_refused(

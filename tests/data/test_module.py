@@ -178,9 +178,18 @@ def test_mean_and_std_come_from_the_net_only_where_they_are_open(keys: dict[str,
 )
 def test_the_nets_mean_serves_grey_and_colour(keys, channels, given, taken) -> None:
     data = Toy(**keys | {"mean": None})
+    data.setup()
     data.channels = channels
     data.adopt({"mean": given, "std": given})
     assert data.mean == pytest.approx(taken)
+
+
+def test_the_size_that_is_asked_for_is_the_one_the_net_sees(keys: dict[str, Any]) -> None:
+    data = Toy(**keys | {"image_size": 12})
+    batch = next(iter(data.val_dataloader()))
+    assert data.prepare(batch, training=False, step=0).images.shape[-2:] == (12, 12)
+    assert data.image_size == (12, 12)
+    assert data.summary()["image_size"] == [12, 12]
 
 
 @pytest.mark.parametrize("mean", [None, [0.5, 0.5, 0.5]])

@@ -10,21 +10,13 @@ from typing import Any, Literal
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
+from cnnlab.backbones.default_cfgs import IMAGENET_CFG
 from cnnlab.backbones.staged import StagedNet
 from cnnlab.errors import UserError
 
 __all__ = ["AlexNet"]
 
-_CFG = {
-    "input_size": (3, 227, 227),
-    "num_classes": 1000,
-    "mean": (0.485, 0.456, 0.406),
-    "std": (0.229, 0.224, 0.225),
-    "crop_pct": 0.887,  # of 256
-    "interpolation": "bilinear",
-    "first_conv": "stage1.0",
-    "classifier": "head.fc",
-}
+_CFG = IMAGENET_CFG | {"input_size": (3, 227, 227), "crop_pct": 0.887, "first_conv": "stage1.0"}
 default_cfgs = generate_default_cfgs({"alexnet_grouped": _CFG, "alexnet": _CFG})
 
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {

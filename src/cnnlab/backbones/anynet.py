@@ -14,6 +14,7 @@ from timm.layers import ClassifierHead, DropPath, SEModule
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
+from cnnlab.backbones.default_cfgs import IMAGENET_CFG
 from cnnlab.backbones.staged import StagedNet
 from cnnlab.errors import UserError
 
@@ -21,19 +22,7 @@ __all__ = ["AnyNet"]
 
 STEM_WIDTH = 32
 default_cfgs = generate_default_cfgs(
-    {
-        name: {
-            "input_size": (3, 224, 224),
-            "num_classes": 1000,
-            "mean": (0.485, 0.456, 0.406),
-            "std": (0.229, 0.224, 0.225),
-            "crop_pct": 0.875,
-            "interpolation": "bilinear",
-            "first_conv": "stem.0",
-            "classifier": "head.fc",
-        }
-        for name in ("anynet", "regnet_generated")
-    }
+    {name: IMAGENET_CFG for name in ("anynet", "regnet_generated")}
 )
 
 

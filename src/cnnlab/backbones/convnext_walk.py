@@ -13,25 +13,13 @@ from timm.layers import ClassifierHead, DropPath, LayerNorm2d, NormMlpClassifier
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
+from cnnlab.backbones.default_cfgs import IMAGENET_CFG
 from cnnlab.backbones.staged import StagedNet
 from cnnlab.errors import UserError
 
 __all__ = ["ConvNeXtWalk"]
 
-default_cfgs = generate_default_cfgs(
-    {
-        "convnext_walk": {
-            "input_size": (3, 224, 224),
-            "num_classes": 1000,
-            "mean": (0.485, 0.456, 0.406),
-            "std": (0.229, 0.224, 0.225),
-            "crop_pct": 0.875,
-            "interpolation": "bilinear",
-            "first_conv": "stem.conv",
-            "classifier": "head.fc",
-        }
-    }
-)
+default_cfgs = generate_default_cfgs({"convnext_walk": IMAGENET_CFG | {"first_conv": "stem.conv"}})
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU}
 _NORMS: dict[str, type[nn.Module]] = {"BN": nn.BatchNorm2d, "LN": LayerNorm2d}

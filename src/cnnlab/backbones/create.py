@@ -68,6 +68,10 @@ def create(
             raise UserError(f"model.knobs.{key}={value}: this is for {taken} to say")
         arguments[key] = _plain(value)
         keys[key] = f"model.knobs.{key}"
+    if "image_size" in arguments:
+        side = arguments.pop("image_size")
+        # timm hands the size on to nets that have an argument for it.
+        arguments["pretrained_cfg_overlay"] = {"input_size": (in_chans or 3, side, side)}
     shape: dict[str, Any] = {"in_chans": in_chans}
     wanted = shape | {"num_classes": num_classes}
     if features_only:

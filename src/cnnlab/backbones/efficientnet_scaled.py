@@ -21,6 +21,7 @@ from timm.models._efficientnet_builder import (
 )
 from torch import Tensor, nn
 
+from cnnlab.backbones.default_cfgs import IMAGENET_CFG
 from cnnlab.backbones.staged import StagedNet
 from cnnlab.errors import UserError
 
@@ -40,18 +41,7 @@ B0_STAGES = (
 )
 
 default_cfgs = generate_default_cfgs(
-    {
-        "efficientnet_scaled": {
-            "input_size": (3, B0_IMAGE_SIZE, B0_IMAGE_SIZE),
-            "num_classes": 1000,
-            "mean": (0.485, 0.456, 0.406),
-            "std": (0.229, 0.224, 0.225),
-            "crop_pct": 0.875,
-            "interpolation": "bilinear",
-            "first_conv": "stem.0",
-            "classifier": "head.fc",
-        }
-    }
+    {"efficientnet_scaled": IMAGENET_CFG | {"input_size": (3, B0_IMAGE_SIZE, B0_IMAGE_SIZE)}}
 )
 
 
@@ -61,7 +51,7 @@ def compound(phi: float) -> tuple[float, float, float]:
 
 
 def image_size(phi: float = 0.0, resolution_multiplier: float | None = None) -> int:
-    """What `data.image_size` has to be, in pixels: 224 r. The net's `default_cfg` has it too."""
+    """The image's side in pixels, 224 r; the data take it from the net's `default_cfg`."""
     r = compound(phi)[2] if resolution_multiplier is None else resolution_multiplier
     return round(B0_IMAGE_SIZE * r)
 
@@ -98,7 +88,7 @@ class EfficientNetScaled(StagedNet):
         depth_multiplier: d in place of phi's.
         width_multiplier: w in place of phi's.
         resolution_multiplier: r in place of phi's. It changes no weight, only the image size that
-            the net declares (`image_size`, `default_cfg`); the data has to be told.
+            the net declares (`image_size`, `default_cfg`).
         drop_path: stochastic depth, linear from 0 (the paper: 0.2).
         dropout: before the classifier.
 

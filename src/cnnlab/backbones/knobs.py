@@ -9,6 +9,9 @@ class Knobs(TypedDict, total=False):
     A net has those that its constructor takes. Read statically by `cnnlab.config`.
     """
 
+    image_size: int | None
+    """The side in pixels that the net is made for, where it is not the one timm has for it; nets
+    with a table of positions are built for it (ViT), others only tell the data."""
     groups: int | None
     """Of the 3x3 convolution (ResNeXt), of conv2, 4, 5 (AlexNet), of the 1x1 (ShuffleNet)."""
     width_per_group: int | None

@@ -11,6 +11,7 @@ from timm.layers import ClassifierHead
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
+from cnnlab.backbones.default_cfgs import IMAGENET_CFG
 from cnnlab.backbones.staged import StagedNet
 
 __all__ = ["MCUNet"]
@@ -69,19 +70,7 @@ _IMAGE_SIZES = {
 }
 
 default_cfgs = generate_default_cfgs(
-    {
-        name: {
-            "input_size": (3, size, size),
-            "num_classes": 1000,
-            "mean": (0.485, 0.456, 0.406),
-            "std": (0.229, 0.224, 0.225),
-            "crop_pct": 0.875,
-            "interpolation": "bilinear",
-            "first_conv": "stem.0",
-            "classifier": "head.fc",
-        }
-        for name, size in _IMAGE_SIZES.items()
-    }
+    {name: IMAGENET_CFG | {"input_size": (3, size, size)} for name, size in _IMAGE_SIZES.items()}
 )
 
 

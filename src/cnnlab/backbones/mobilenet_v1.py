@@ -12,25 +12,13 @@ from timm.layers import ClassifierHead
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import nn
 
+from cnnlab.backbones.default_cfgs import IMAGENET_CFG
 from cnnlab.backbones.staged import StagedNet
 from cnnlab.errors import UserError
 
 __all__ = ["MobileNetV1"]
 
-default_cfgs = generate_default_cfgs(
-    {
-        "mobilenet_v1": {
-            "input_size": (3, 224, 224),
-            "num_classes": 1000,
-            "mean": (0.485, 0.456, 0.406),
-            "std": (0.229, 0.224, 0.225),
-            "crop_pct": 0.875,
-            "interpolation": "bilinear",
-            "first_conv": "stem.0",
-            "classifier": "head.fc",
-        }
-    }
-)
+default_cfgs = generate_default_cfgs({"mobilenet_v1": IMAGENET_CFG})
 
 
 class MobileNetV1(StagedNet):

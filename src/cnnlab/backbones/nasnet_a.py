@@ -14,31 +14,17 @@ from timm.layers import ClassifierHead, Conv2dSame, DropPath, create_pool2d
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
+from cnnlab.backbones.default_cfgs import CIFAR_CFG, IMAGENET_CFG
 from cnnlab.backbones.staged import StagedNet
 from cnnlab.errors import UserError
 
 __all__ = ["NASNet"]
 
-
-def _cfg(size: int, first_conv: str) -> dict[str, Any]:
-    small = size == 32
-    return {
-        "input_size": (3, size, size),
-        "num_classes": 10 if small else 1000,
-        "mean": (0.4914, 0.4822, 0.4465) if small else (0.485, 0.456, 0.406),  # CIFAR-10, ImageNet
-        "std": (0.2470, 0.2435, 0.2616) if small else (0.229, 0.224, 0.225),
-        "crop_pct": 1.0 if small else 0.875,
-        "interpolation": "bilinear",
-        "first_conv": first_conv,
-        "classifier": "head.fc",
-    }
-
-
 default_cfgs = generate_default_cfgs(
     {
-        "nasnet_a_mobile": _cfg(224, "stage1.0.0"),
-        "nasnet_a_large": _cfg(331, "stage1.0.0"),
-        "nasnet_a_cifar": _cfg(32, "stem.0"),
+        "nasnet_a_mobile": IMAGENET_CFG | {"first_conv": "stage1.0.0"},
+        "nasnet_a_large": IMAGENET_CFG | {"input_size": (3, 331, 331), "first_conv": "stage1.0.0"},
+        "nasnet_a_cifar": CIFAR_CFG,
     }
 )
 

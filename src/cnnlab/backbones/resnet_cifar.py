@@ -11,6 +11,7 @@ from timm.layers import ClassifierHead, DropPath, SEModule
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
+from cnnlab.backbones.default_cfgs import CIFAR_CFG
 from cnnlab.backbones.staged import StagedNet
 from cnnlab.errors import UserError
 
@@ -18,17 +19,6 @@ __all__ = ["ResNetCifar"]
 
 Shortcut = Literal["A", "B", "none"]
 
-CIFAR_CFG: dict[str, Any] = {
-    "input_size": (3, 32, 32),
-    "num_classes": 10,
-    "mean": (0.4914, 0.4822, 0.4465),  # CIFAR-10
-    "std": (0.2470, 0.2435, 0.2616),
-    "crop_pct": 1.0,
-    "interpolation": "bilinear",
-    "first_conv": "stem.0",
-    "classifier": "head.fc",
-}
-"""What timm wants to know of a net for 32x32 images."""
 
 _DEPTHS = {
     "resnet": ("20", "32", "44", "56", "110", "1202", ""),

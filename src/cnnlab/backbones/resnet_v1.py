@@ -12,6 +12,7 @@ from timm.layers import ClassifierHead, DropPath
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
+from cnnlab.backbones.default_cfgs import IMAGENET_CFG
 from cnnlab.backbones.resnet_cifar import (
     BasicBlock,
     Shortcut,
@@ -32,19 +33,7 @@ _NAMES = (
     "resnet18_a", "resnet34_a", "plain18", "plain34",
 )  # fmt: skip
 default_cfgs = generate_default_cfgs(
-    {
-        name: {
-            "input_size": (3, 224, 224),
-            "num_classes": 1000,
-            "mean": (0.485, 0.456, 0.406),
-            "std": (0.229, 0.224, 0.225),
-            "crop_pct": 0.875,
-            "interpolation": "bilinear",
-            "first_conv": "stage1.0",
-            "classifier": "head.fc",
-        }
-        for name in _NAMES
-    }
+    {name: IMAGENET_CFG | {"first_conv": "stage1.0"} for name in _NAMES}
 )
 
 

@@ -11,7 +11,8 @@ from timm.layers import ClassifierHead
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import nn
 
-from cnnlab.backbones.resnet_cifar import CIFAR_CFG, count_blocks, init_as_he
+from cnnlab.backbones.default_cfgs import CIFAR_CFG
+from cnnlab.backbones.resnet_cifar import count_blocks, init_as_he
 from cnnlab.backbones.resnet_v1 import Bottleneck, check_groups
 from cnnlab.backbones.staged import StagedNet
 

@@ -14,6 +14,7 @@ from timm.layers import ClassifierHead
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
+from cnnlab.backbones.default_cfgs import IMAGENET_CFG
 from cnnlab.backbones.staged import StagedNet
 from cnnlab.errors import UserError
 
@@ -21,16 +22,7 @@ __all__ = ["ShiftNet"]
 
 default_cfgs = generate_default_cfgs(
     {
-        name: {
-            "input_size": (3, 224, 224),
-            "num_classes": 1000,
-            "mean": (0.485, 0.456, 0.406),
-            "std": (0.229, 0.224, 0.225),
-            "crop_pct": 0.875,
-            "interpolation": "bilinear",
-            "first_conv": "stage1.0",
-            "classifier": "head.fc",
-        }
+        name: IMAGENET_CFG | {"first_conv": "stage1.0"}
         for name in ("shiftnet_a", "shiftnet_b", "shiftnet_c")
     }
 )

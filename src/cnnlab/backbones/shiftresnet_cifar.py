@@ -11,6 +11,7 @@ from timm.layers import ClassifierHead
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
+from cnnlab.backbones.default_cfgs import CIFAR_CFG
 from cnnlab.backbones.shiftnet import Shift
 from cnnlab.backbones.staged import StagedNet
 from cnnlab.errors import UserError
@@ -18,19 +19,7 @@ from cnnlab.errors import UserError
 __all__ = ["ShiftResNetCifar"]
 
 default_cfgs = generate_default_cfgs(
-    {
-        f"shiftresnet{depth}_cifar": {
-            "input_size": (3, 32, 32),
-            "num_classes": 10,
-            "mean": (0.4914, 0.4822, 0.4465),  # CIFAR-10
-            "std": (0.2470, 0.2435, 0.2616),
-            "crop_pct": 1.0,
-            "interpolation": "bilinear",
-            "first_conv": "stem.0",
-            "classifier": "head.fc",
-        }
-        for depth in ("", "20", "56", "110")
-    }
+    {f"shiftresnet{depth}_cifar": CIFAR_CFG for depth in ("", "20", "56", "110")}
 )
 
 

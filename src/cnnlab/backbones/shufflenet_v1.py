@@ -12,25 +12,13 @@ from timm.layers import ClassifierHead, SEModule
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
+from cnnlab.backbones.default_cfgs import IMAGENET_CFG
 from cnnlab.backbones.staged import StagedNet
 from cnnlab.errors import UserError
 
 __all__ = ["ShuffleNetV1"]
 
-default_cfgs = generate_default_cfgs(
-    {
-        "shufflenet_v1": {
-            "input_size": (3, 224, 224),
-            "num_classes": 1000,
-            "mean": (0.485, 0.456, 0.406),
-            "std": (0.229, 0.224, 0.225),
-            "crop_pct": 0.875,
-            "interpolation": "bilinear",
-            "first_conv": "stage1.0",
-            "classifier": "head.fc",
-        }
-    }
-)
+default_cfgs = generate_default_cfgs({"shufflenet_v1": IMAGENET_CFG | {"first_conv": "stage1.0"}})
 
 CHANNELS = {1: 144, 2: 200, 3: 240, 4: 272, 8: 384}
 """Number of groups -> output channels of Stage2 at width 1 (Table 1): equal cost for all."""

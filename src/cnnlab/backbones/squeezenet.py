@@ -10,6 +10,7 @@ import torch
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
+from cnnlab.backbones.default_cfgs import IMAGENET_CFG
 from cnnlab.backbones.staged import StagedNet
 from cnnlab.errors import UserError
 
@@ -17,15 +18,10 @@ __all__ = ["SqueezeNet"]
 
 
 def _cfg(size: int) -> dict[str, Any]:
-    return {
+    return IMAGENET_CFG | {
         "input_size": (3, size, size),
-        "num_classes": 1000,
-        "mean": (0.485, 0.456, 0.406),
-        "std": (0.229, 0.224, 0.225),
         "crop_pct": round(size / 256, 3),
-        "interpolation": "bilinear",
         "first_conv": "stage1.0",
-        "classifier": "head.fc",
     }
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 
+from cnnlab.backbones.default_cfgs import CIFAR_CFG
 from cnnlab.backbones.preresnet_cifar import PreActNet, basic_path
-from cnnlab.backbones.resnet_cifar import CIFAR_CFG, count_blocks
+from cnnlab.backbones.resnet_cifar import count_blocks
 from cnnlab.errors import UserError
 
 __all__ = ["WRNCifar"]

@@ -10,21 +10,13 @@ from timm.models import build_model_with_cfg, generate_default_cfgs, register_mo
 from torch import nn
 
 from cnnlab.backbones.alexnet import FullyConnected, initialise, local_response_norm
+from cnnlab.backbones.default_cfgs import IMAGENET_CFG
 from cnnlab.backbones.staged import StagedNet
 from cnnlab.errors import UserError
 
 __all__ = ["ZFNet"]
 
-_CFG = {
-    "input_size": (3, 224, 224),
-    "num_classes": 1000,
-    "mean": (0.485, 0.456, 0.406),
-    "std": (0.229, 0.224, 0.225),
-    "crop_pct": 0.875,
-    "interpolation": "bilinear",
-    "first_conv": "stage1.0",
-    "classifier": "head.fc",
-}
+_CFG = IMAGENET_CFG | {"first_conv": "stage1.0"}
 default_cfgs = generate_default_cfgs({"zfnet": _CFG, "zfnet_b": _CFG})
 
 

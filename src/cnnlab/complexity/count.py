@@ -91,7 +91,7 @@ def count(net: nn.Module, input_size: tuple[int, int, int]) -> Cost:
             try:
                 twin(image)
             except (RuntimeError, AssertionError, ValueError) as error:
-                raise _refusal(error, input_size) from error
+                raise _refusal(error, input_size, net) from error
     return Cost(
         params=sum(p.numel() for p in net.parameters()) + _frozen(net),
         trainable_params=sum(p.numel() for p in net.parameters() if p.requires_grad),
@@ -109,13 +109,17 @@ def _frozen(net: nn.Module) -> int:
     return sum(b.numel() for m in frozen for b in (m.weight, m.bias))  # type: ignore[misc, operator]
 
 
-def _refusal(error: Exception, input_size: tuple[int, int, int]) -> UserError:
+def _refusal(error: Exception, input_size: tuple[int, int, int], net: nn.Module) -> UserError:
     place = traceback.extract_tb(error.__traceback__)[-1]
     said = str(error).strip().partition("\n")[0] or type(error).__name__
-    return UserError(
+    line = (
         f"the net does not take an input of {'x'.join(map(str, input_size))}: {said} "
         f"({Path(place.filename).name}, line {place.lineno})"
     )
+    made_for = getattr(getattr(net, "backbone", net), "pretrained_cfg", {}).get("input_size")
+    if made_for is not None and input_size[1:] != made_for[1:]:
+        line += f"; it is made for {made_for[1]}x{made_for[2]}: data.image_size={made_for[1]}"
+    return UserError(line)
 
 
 def _without_storage(net: nn.Module) -> nn.Module:

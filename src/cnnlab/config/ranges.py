@@ -14,6 +14,7 @@ RANGES = {
     "seed": _SEED,
     "model.seed": _SEED,
     "model.freeze": _NOT_NEGATIVE,
+    "model.image_size": _COUNT,
     "model.groups": _COUNT,
     "model.width_per_group": _COUNT,
     "model.layers": _COUNT,

@@ -25,7 +25,7 @@ _ON_DEVICE, _ON_HOST = 1, 2
 
 
 class BatchTransforms:
-    """Pad-crop, flip, normalise, mixup or cutmix, random erasing, in this order.
+    """Pad-crop, flip, resize, normalise, mixup or cutmix, random erasing, in this order.
 
     Args:
         augment: what training does.
@@ -34,6 +34,7 @@ class BatchTransforms:
         mean: of each channel, for values in 0..1.
         std: likewise.
         seed: randomness is a function of (seed, rank, step).
+        size: height and width that images of another size are brought to; None: as they are.
     """
 
     def __init__(
@@ -44,8 +45,10 @@ class BatchTransforms:
         mean: list[float],
         std: list[float],
         seed: int,
+        size: tuple[int, int] | None = None,
     ) -> None:
         self.augment, self.padding, self.num_classes = augment, padding, num_classes
+        self.size = size
         self.mean, self.std, self.seed = mean, std, seed
         self._constants: dict[torch.device, tuple[Tensor, Tensor, Generator]] = {}
 
@@ -53,6 +56,7 @@ class BatchTransforms:
         """uint8 `(B, C, H, W)` -> float32 `(B, C, H, W)`; targets change under mixup and cutmix."""
         mean, scale, generator = self._on(batch.images.device)
         if not training:
+            batch = self._sized(batch)
             return batch._replace(images=normalise(batch.images, mean, scale))
         rank, _ = rank_and_world()
         generator.manual_seed(mix(self.seed, rank, step, _ON_DEVICE))
@@ -61,7 +65,8 @@ class BatchTransforms:
             images = random_crop(images, self.padding, generator)
         if self.augment.flip:
             images = random_flip(images, generator)
-        batch = batch._replace(images=normalise(images, mean, scale))
+        batch = self._sized(batch._replace(images=images))
+        batch = batch._replace(images=normalise(batch.images, mean, scale))
         if self.augment.mixup or self.augment.cutmix:
             batch = self._mixed(batch, random.Random(mix(self.seed, rank, step, _ON_HOST)))
         if self.augment.erasing:
@@ -69,6 +74,16 @@ class BatchTransforms:
                 images=random_erasing(batch.images, self.augment.erasing, generator)
             )
         return batch
+
+    def _sized(self, batch: Batch) -> Batch:
+        """Bilinear, antialiased where images shrink; frames follow."""
+        height, width = batch.images.shape[-2:]
+        if self.size is None or (height, width) == self.size:
+            return batch
+        images = F.interpolate(batch.images.float(), self.size, mode="bilinear", antialias=True)
+        y, x = self.size[0] / height, self.size[1] / width
+        columns = [f * s for f, s in zip(batch.frames.unbind(1), (y, x, 1 / y, 1 / x), strict=True)]
+        return batch._replace(images=images, frames=torch.stack(columns, 1))
 
     def _mixed(self, batch: Batch, draw: random.Random) -> Batch:
         """Mixup or cutmix; where both are on, each at every other step on average."""
@@ -90,7 +105,10 @@ class BatchTransforms:
 
 
 def normalise(images: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-    """`(images - mean) * scale` in float32; `mean` and `scale` are `(C, 1, 1)`, for 0..255."""
+    """`(images - mean) * scale` in float32; `mean` and `scale` are `(C, 1, 1)`, for 0..255.
+
+    Images that are float32 already are overwritten.
+    """
     return images.float().sub_(mean).mul_(scale)
 
 

@@ -31,7 +31,6 @@ class FileSet(DataModule):
         self,
         *,
         root: str,
-        image_size: int,
         crop_pct: float | None,
         interpolation: Literal["bilinear", "bicubic"] | None,
         bad_files: Literal["error", "skip"],
@@ -42,7 +41,7 @@ class FileSet(DataModule):
         super().__init__(augment=replace(augment, flip=False), **common)
         self.sample_augment = augment
         self.root = Path(root).expanduser()
-        self.size, self.crop_pct, self.interpolation = image_size, crop_pct, interpolation
+        self.crop_pct, self.interpolation = crop_pct, interpolation
         self.crop_mode = "center"
         self.bad_files: Literal["error", "skip"] = bad_files
 
@@ -78,7 +77,7 @@ class FileSet(DataModule):
             val_files if test is None else self._files(test),
             classes,
             channels=3,
-            image_size=(self.size, self.size),
+            image_size=None,
             test_is_val=test is None,
         )
 
@@ -97,7 +96,7 @@ class FileSet(DataModule):
 
     def train_dataloader(self) -> Loader:
         self._source("train").transform = TrainTransform(
-            self.size, self._known_interpolation(), self.sample_augment, self.seed
+            self.image_size[0], self._known_interpolation(), self.sample_augment, self.seed
         )
         return super().train_dataloader()
 
@@ -116,7 +115,11 @@ class FileSet(DataModule):
                 "was trained with, and there is no net; give both"
             )
         self._source(split).transform = EvalTransform(
-            self.size, self.crop_pct, self._known_interpolation(), self.crop_mode, self.mean
+            self.image_size[0],
+            self.crop_pct,
+            self._known_interpolation(),
+            self.crop_mode,
+            self.mean,
         )
 
     def _known_interpolation(self) -> Interpolation:
@@ -129,7 +132,6 @@ class FileSet(DataModule):
 
     def summary(self) -> dict[str, Any]:
         return super().summary() | {
-            "image_size": self.size,
             "crop_pct": self.crop_pct,
             "interpolation": self.interpolation,
             "crop_mode": self.crop_mode,

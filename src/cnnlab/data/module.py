@@ -31,8 +31,8 @@ class Splits(NamedTuple):
     classes: list[str]
     channels: int
     """3, or 1 for grey."""
-    image_size: tuple[int, int]
-    """Height and width in pixels that training sees."""
+    image_size: tuple[int, int] | None
+    """Height and width in pixels of the images as they are; None: they differ."""
     test_is_val: bool = False
     """Whether the test split is the validation split (ImageNet), so that the record says so."""
 
@@ -46,7 +46,8 @@ class DataModule(LightningDataModule):
     Attributes (after `setup`):
         classes: class names, by id.
         channels: 3, or 1 for grey.
-        image_size: height and width in pixels that training sees.
+        image_size: height and width in pixels that the net sees; of sets of files, where the
+            config leaves it open, only after `adopt`.
         multi_label: whether an image may have several classes.
         class_counts: images of each class in the training split.
         skipped: ids of the samples that this process left out as unreadable, by split.
@@ -59,7 +60,6 @@ class DataModule(LightningDataModule):
 
     classes: list[str]
     channels: int
-    image_size: tuple[int, int]
     multi_label: bool
     class_counts: list[int]
 
@@ -74,6 +74,7 @@ class DataModule(LightningDataModule):
         batch_size: int,
         eval_batch_size: int,
         workers: int | Literal["auto"],
+        image_size: int | None,
         mean: list[float] | None,
         std: list[float] | None,
         augment: Augment,
@@ -81,6 +82,7 @@ class DataModule(LightningDataModule):
         super().__init__()
         self.seed, self.split_seed = seed, split_seed
         self.val_fraction, self.fraction, self.sampler = val_fraction, fraction, sampler
+        self._size = None if image_size is None else (image_size, image_size)
         self.batch_size, self.eval_batch_size, self.workers = batch_size, eval_batch_size, workers
         self.mean = None if mean is None else list(mean)
         self.std = None if std is None else list(std)
@@ -132,17 +134,34 @@ class DataModule(LightningDataModule):
             kept = stratified(splits.train.targets, self.fraction, self.split_seed)
             splits = splits._replace(train=splits.train.subset(kept))
         self.classes, self.channels = splits.classes, splits.channels
-        self.image_size = splits.image_size
+        if self._size is None:
+            self._size = splits.image_size
         self.multi_label = splits.train.targets.ndim > 1
         self.splits = splits
         self.class_counts = self._counts("train")
 
-    def adopt(self, pretrained_cfg: Mapping[str, Any]) -> None:
-        """Take from a net's timm configuration what `data.mean` and `data.std` leave open.
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width in pixels that the net sees.
 
-        A net's three channels become their average for grey images, as its first layer does; a
-        grey net's one stands for each of the three.
+        Raises:
+            UserError: the config leaves it to the net, and there is none yet.
         """
+        if self._size is None:
+            raise UserError(
+                "data.image_size=null is what the net is made for, and there is no net; give it"
+            )
+        return self._size
+
+    def adopt(self, pretrained_cfg: Mapping[str, Any]) -> None:
+        """Take from a net's timm configuration the size, mean and std that the config leaves open.
+
+        Images in memory have a size. A net's three channels become their average for grey images,
+        as its first layer does; a grey net's one stands for each of the three.
+        """
+        if self._size is None:
+            height, width = pretrained_cfg["input_size"][1:]
+            self._size = (height, width)
         if self.mean is None:
             self.mean = _per_channel(pretrained_cfg["mean"], self.channels)
         if self.std is None:
@@ -161,6 +180,7 @@ class DataModule(LightningDataModule):
             "digest": {name: source.digest() for name, source in sources.items()},
             "num_classes": len(self.classes),
             "test_is_val": splits.test_is_val,
+            "image_size": None if self._size is None else list(self._size),
             "mean": self.mean,
             "std": self.std,
             "skipped": {name: len(ids) for name, ids in self.all_skipped().items()},
@@ -257,6 +277,7 @@ class DataModule(LightningDataModule):
             self.mean,
             self.std,
             self.seed,
+            self._size,
         )
 
     def _eval_loader(self, name: str, source: Source) -> Loader:
