@@ -7,7 +7,9 @@ FOUND = {entry.name: entry for entry in entries("*")}
 
 
 def test_all_are_listed_with_their_cost():
-    assert len(FOUND) >= 230
+    assert len(FOUND) >= 250
+    # What no deck shows is a sibling of what they show; a family without any is a slip.
+    assert sum(not entry.decks for entry in FOUND.values()) < 20
     assert not [name for name, e in FOUND.items() if e.params_m is None and name != "timm"]
     assert not [name for name, e in FOUND.items() if "(" not in e.about and name != "timm"]
 
@@ -35,7 +37,21 @@ def test_a_labs_folder_joins(tmp_path: Path):
     )
     (ours,) = entries("ours", [tmp_path])
     knobs = ("width", "shortcut", "drop_path", "se", "beta")
-    assert ours == Entry("ours", "Our net (us, 2026).", "", 1.5, 0.02, "3x32x32", knobs)
+    decks = FOUND["resnet20_cifar"].decks
+    assert ours == Entry("ours", "Our net (us, 2026).", decks, 1.5, 0.02, "3x32x32", knobs)
+
+
+def test_decks_are_those_of_the_rows_of_the_comment_and_of_the_base(tmp_path: Path):
+    (tmp_path / "model").mkdir()
+    for name, text in {
+        "one": "# One (us, 2026; deck 2).\nname: x\n",
+        "some": "# Some (us; decks 0 and 4).\ndefaults: [one, _self_]\n",
+        "span": "# A span (us; decks 1-3).\nname: x\n",
+        "none": "# None (us).\nname: x\n",
+    }.items():
+        (tmp_path / "model" / f"{name}.yaml").write_text(text)
+    decks = {entry.name: entry.decks for entry in entries("*", [tmp_path])}
+    assert decks == {"one": "002", "some": "000 002 004", "span": "001 002 003", "none": ""}
 
 
 def test_the_table_has_a_line_a_net():

@@ -4,6 +4,8 @@ import shutil
 import pytest
 
 from cnnlab import cli
+from cnnlab.config.folder import CONF, choices
+from cnnlab.surgery import fold_bn
 
 
 def say(capsys, *words: str) -> str:
@@ -63,6 +65,32 @@ def test_check_reports_data_batch_and_cost(capsys):
     topics = {line.split()[0] for line in out.splitlines()}
     assert {"config", "data", "files", "cost", "batch"} <= topics
     assert "train 1,079, val 359, test 359; 10 classes" in out
+
+
+def test_fold_proves_equality_on_statistics_that_are_not_the_identity(capsys, monkeypatch):
+    words = ["fold", "model=resnet20_cifar", "trainer.threads=1"]
+    out = say(capsys, *words)
+    assert "19 of 19 BatchNorm layers folded" in out
+    assert "with random statistics" in out
+    real = fold_bn.fold
+
+    def half_done(net, size):
+        after, report = real(net, size)
+        after.stage3[0].conv1.bias.data.zero_()
+        return after, report
+
+    monkeypatch.setattr(fold_bn, "fold", half_done)
+    assert "folding changed the net" in fail(capsys, *words)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", choices(f.stem for f in (CONF / "model").glob("*.yaml")))
+def test_cost_answers_for_every_name(capsys, name):
+    if name == "timm":
+        pytest.skip("names no net")
+    told = json.loads(say(capsys, "cost", f"model={name}", "--json"))
+    assert told["macs"] == sum(layer["macs"] for layer in told["layers"]) > 0
+    assert told["params"] == sum(layer["params"] for layer in told["layers"]) > 0
 
 
 @pytest.mark.parametrize(

@@ -135,20 +135,28 @@ def fold(words: list[str]) -> None:
     composed = _checked(words)
     from hydra.utils import instantiate
 
-    from cnnlab.surgery.fold_bn import effect
+    from cnnlab.surgery.fold_bn import MAX_DIFFERENCE, effect, vary_statistics
     from cnnlab.surgery.fold_bn import fold as folded
 
     net = instantiate(composed.cfg.model)()
+    given = composed.cfg.model.weights is not None
+    if not given:
+        vary_statistics(net)
     size = tuple(net.pretrained_cfg["input_size"])
     after, report = folded(net, size)
     print(report)
     found = effect(net, after, size, composed.cfg.trainer.threads)
     faster = found.before.median_ms / found.after.median_ms
-    print(f"outputs  differ by {found.difference:.1e} of the largest, on noise")
+    whose = "the weights given" if given else "random statistics"
+    print(f"outputs  differ by {found.difference:.1e} of the largest, on noise, with {whose}")
     print(
         f"latency  {found.before.median_ms:.3g} ms before, {found.after.median_ms:.3g} ms after "
         f"({faster:.2f} times as fast; {found.after.device}, {found.after.threads} threads)"
     )
+    if not found.difference <= MAX_DIFFERENCE:  # NaN is no equality
+        raise UserError(
+            f"the outputs differ by more than {MAX_DIFFERENCE:g}: folding changed the net"
+        )
 
 
 def check(words: list[str]) -> None:

@@ -28,6 +28,7 @@ def test_table_has_every_layer_and_their_sum(cost):
             "receptive",
             "field",
         ],
+        ["input", "3x33x32", "-", "-", "-", "12", "1"],
         ["0", "Conv2d", "8x16x16", "80", "18,432", "2,048", "8", "3x1"],
         ["1", "BatchNorm2d", "8x16x16", "16", "-", "-", "8", "3x1"],
         ["3", "AdaptiveAvgPool2d", "8x1x1", "-", "-", "-", "0", "33x31"],

@@ -13,22 +13,12 @@ from torchvision.ops import FrozenBatchNorm2d
 import cnnlab.backbones  # noqa: F401  (registers ours)
 from cnnlab.backbones.deformable import DeformableConv2d
 from cnnlab.complexity.count import count
-from cnnlab.surgery.fold_bn import effect, fold
+from cnnlab.surgery.fold_bn import effect, fold, vary_statistics
 
 
 def trained(net):
     """Statistics and affine values as after training: none of them 0 or 1."""
-    generator = torch.Generator().manual_seed(1)
-    for module in net.modules():
-        if getattr(module, "running_mean", None) is not None:
-            for tensor, low, high in (
-                (module.running_mean, -0.5, 0.5),
-                (module.running_var, 0.5, 2.0),
-                (module.weight, 0.5, 1.5),
-                (module.bias, -0.5, 0.5),
-            ):
-                if tensor is not None:
-                    tensor.data.uniform_(low, high, generator=generator)
+    vary_statistics(net)
     return net.eval()
 
 
@@ -76,6 +66,27 @@ def test_nets(name, kept):
     # Another size than that of the run.
     assert_equal_function(net, folded, torch.rand(1, 3, size[1] + 13, size[2]))
     assert count(folded, size).macs == count(net, size).macs
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("anynet", "convnext_walk", "deform_resnet18", "efficientnet_scaled", "mcunet_in1"),
+        *("mobilenet_v1", "plain18", "shiftnet_c", "shufflenet_v1", "squeezenet1_0_bn"),
+        *("nasnet_a_cifar", "preresnet110_cifar", "resnext29_8x64d_cifar"),
+        *("shiftresnet20_cifar", "wrn40_1"),
+    ],
+)
+def test_each_family_that_has_batchnorm(name):
+    """Ours; a fold is proved by equal outputs, on statistics that are not the identity."""
+    net = trained(timm.create_model(name, num_classes=7))
+    size = net.default_cfg["input_size"]
+    size = (3, min(64, size[1]), min(64, size[2]))
+    folded, report = fold(net, size)
+    # ShiftNet's stand before the convolutions, behind sums and shifts.
+    assert bool(report.folded) == (name != "shiftnet_c")
+    assert {*report.folded, *report.kept} == set(norms(net))
+    assert_equal_function(net, folded, torch.rand(2, *size))
 
 
 def test_preactivation_keeps_what_reads_a_sum():

@@ -46,7 +46,7 @@ class LayerCost:
 
 @dataclass
 class Cost:
-    """The cost of one forward of one image in evaluation mode; each total is the sum over layers.
+    """The cost of one forward of one image; each total is the sum over layers.
 
     Attributes:
         params: all parameters, also of parts that only training runs; no buffers.
@@ -66,17 +66,18 @@ class Cost:
     layers: list[LayerCost] = field(repr=False)
 
 
-def count(net: nn.Module, input_size: tuple[int, int, int]) -> Cost:
+def count(net: nn.Module, input_size: tuple[int, int, int], *, training: bool = False) -> Cost:
     """Count `net` at `input_size` (C, H, W). The net may be on any device, in any mode.
 
     A copy without storage is run, so the net, its statistics and torch's generators stay as they
-    are. Hooks that are functions with a memory of their own are called, as in any forward.
+    are. Hooks that are functions with a memory of their own are called, as in any forward. The
+    forward is that of evaluation, or with `training` that of training, auxiliary heads included.
 
     Raises:
         UserError: the net cannot run at that size; says where it stopped, and why.
     """
     with torch.inference_mode(False), torch.no_grad():
-        twin = _without_storage(net).eval()
+        twin = _without_storage(net).train(training)
         dtype = next((p.dtype for p in twin.parameters() if p.is_floating_point()), torch.float32)
         image = torch.empty(1, *input_size, dtype=dtype, device="meta")
         # The last mode sees an operator first, before the counter takes it apart.
@@ -147,6 +148,10 @@ class _Activations(TorchDispatchMode):
         return out
 
 
+_NORMS_WITHOUT_PARAMETERS = (nn.LocalResponseNorm,)
+"""Layers in the tables of papers, though they own nothing and keep the shape."""
+
+
 class _Ledger:
     """Books what is counted between two borders of modules on the module in between."""
 
@@ -199,7 +204,8 @@ class _Ledger:
         row = self.open.pop()
         before, after = self._seen(inputs), self._seen(output)
         row.output, row.receptive_field = after
-        if before == after or any(True for _ in module.children()):
+        changes = before != after or isinstance(module, _NORMS_WITHOUT_PARAMETERS)
+        if not changes or any(True for _ in module.children()):
             self.plain.add(id(row))
 
     def _seen(self, values: Any) -> tuple[tuple[int, ...], tuple[int, int]]:

@@ -19,6 +19,8 @@ def render(cost: Cost) -> str:
     table.add_column("type", no_wrap=True)
     for title in ("output", "parameters", "MACs", "activations", "memory/KB", "receptive field"):
         table.add_column(title, justify="right", no_wrap=True)
+    image = LayerCost("input", "", cost.input_size, receptive_field=(1, 1))
+    table.add_row(image.name, image.type, *_cells(image))
     for layer in cost.layers:
         table.add_row(layer.name or "(net)", layer.type, *_cells(layer))
     totals = (cost.params, cost.macs, cost.activations)
@@ -32,9 +34,13 @@ def _cells(layer: LayerCost) -> list[str]:
     counts = (layer.params, layer.macs, layer.activations)
     height, width = layer.receptive_field
     field = str(height or "-") if height == width else f"{height}x{width}"
-    # Of the output in float32, as the table of deck 1 has it.
-    memory = f"{4 * math.prod(layer.output) / 1024:,.0f}" if layer.output else "-"
+    memory = f"{_memory_kb(layer):,.0f}" if layer.output else "-"
     return [_by(layer.output), *(f"{n:,}" if n else "-" for n in counts), memory, field]
+
+
+def _memory_kb(layer: LayerCost) -> float:
+    """Of the output in float32, as the table of deck 1 has it; 1 KB = 1024 bytes."""
+    return 4 * math.prod(layer.output) / 1024 if layer.output else 0.0
 
 
 def _by(shape: tuple[int, ...]) -> str:
@@ -42,8 +48,12 @@ def _by(shape: tuple[int, ...]) -> str:
 
 
 def to_dict(cost: Cost) -> dict[str, Any]:
-    """Plain values: params, trainable_params, macs, activations, input [C, H, W], layers."""
+    """Plain values: input [C, H, W], params, trainable_params, macs, activations, layers.
+
+    Each layer has `memory_kb` besides the attributes of `LayerCost`.
+    """
     values = asdict(cost)
+    values["layers"] = [asdict(row) | {"memory_kb": _memory_kb(row)} for row in cost.layers]
     return {"input": values.pop("input_size"), **values}
 
 

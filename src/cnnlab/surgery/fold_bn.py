@@ -22,6 +22,8 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from cnnlab.complexity.timing import Latency, latency_ms
 
+MAX_DIFFERENCE = 1e-4
+"""Of the largest output: what rounding in float32 may do to a deep net; a mistake does more."""
 _BATCH_NORMS = (_BatchNorm, FrozenBatchNorm2d, FrozenBatchNormAct2d)
 
 
@@ -89,6 +91,25 @@ def _fold(twin: nn.Module, input_size: tuple[int, int, int]) -> tuple[nn.Module,
             if module is not None and names.get(module) in folded:
                 setattr(parent, child, _rest_of(module))
     return twin, FoldReport(folded, kept)
+
+
+def vary_statistics(net: nn.Module) -> None:
+    """Give every BatchNorm values as after training, none 0 or 1: else folding changes nothing.
+
+    A fresh net's BatchNorm is nearly the identity, and a comparison of outputs would prove nothing.
+    """
+    generator = torch.Generator().manual_seed(0)
+    for norm in net.modules():
+        if isinstance(norm, _BATCH_NORMS):
+            for tensor, low, high in (
+                (norm.running_mean, -0.5, 0.5),
+                (norm.running_var, 0.5, 2.0),
+                (norm.weight, 0.5, 1.5),
+                (norm.bias, -0.5, 0.5),
+            ):
+                if isinstance(tensor, Tensor):
+                    values = torch.empty(tensor.shape).uniform_(low, high, generator=generator)
+                    tensor.data.copy_(values)
 
 
 def effect(
