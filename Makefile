@@ -7,11 +7,14 @@ check:  ## format, lint, types: seconds
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
 
+# A process a core, one thread each: processes that share cores would wait for each other's threads.
+PYTEST = OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m pytest -n auto --dist worksteal
+
 test: check  ## check and the fast tests
-	$(PYTHON) -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: check  ## every test
-	$(PYTHON) -m pytest
+	$(PYTEST)
 
 format:  ## rewrite in the house style
 	$(PYTHON) -m ruff format .

@@ -1,6 +1,7 @@
 """Fixtures that several tests share."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -29,11 +30,7 @@ def real_data(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
         # Fashion-MNIST has no tar: unpack.py makes it from a Debian package.
         if not has_tar and not (name == "fashion_mnist" and (packed / "unpack.py").is_file()):
             pytest.skip(f"real data set '{name}' is not in {packed}")
-        try:
-            cache.mkdir(parents=True, exist_ok=True)
-            target = cache
-        except OSError:
-            target = tmp_path_factory.mktemp("data")
+        target = tmp_path_factory.mktemp("data")
         done = subprocess.run(
             [sys.executable, packed / "unpack.py", name, "--dest", target],
             capture_output=True,
@@ -42,6 +39,19 @@ def real_data(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
         if done.returncode and not has_tar:
             pytest.skip(f"real data set '{name}' cannot be had here: {done.stderr[-200:]}")
         assert done.returncode == 0, done.stderr
-        return target / name
+        return keep(target / name, folder)
+
+    def keep(made: Path, folder: Path) -> Path:
+        """Into the cache, whole or not at all: the processes of xdist share it."""
+        part = folder.with_name(f".{folder.name}.{os.getpid()}")
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(made, part)
+            part.rename(folder)
+        except OSError:
+            return folder if folder.is_dir() else made
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+        return folder
 
     return find

