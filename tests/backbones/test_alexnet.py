@@ -121,9 +121,11 @@ def test_takes_227_to_258(name):
     net = build(name)
     for size in (227, 258):
         assert net(torch.empty(1, 3, size, size, device="meta")).shape == (1, 1000)
-    for size in (224, 226, 259):
-        with pytest.raises(UserError, match=r"alexnet classifies images of 227x227 to 258x258"):
-            net(torch.empty(1, 3, size, size, device="meta"))
+    told = rf"model\.name={name} classifies images of 227x227 to 258x258 pixels .*; these have "
+    for size in (12, 32, 224, 226, 259):
+        for height, width in ((size, size), (size, 227), (227, size)):
+            with pytest.raises(UserError, match=f"{told}{height}x{width}$"):
+                net(torch.empty(1, 3, height, width, device="meta"))
     features = build(name, features_only=True)
     assert features(torch.empty(1, 3, 35, 36, device="meta"))[-1].shape == (1, 256, 1, 1)
 

@@ -32,7 +32,6 @@ class FullyConnected(nn.Module):
         in_chans: channels of the last convolution.
         num_classes: classes.
         dropout: probability of a unit of fc6 or fc7 to be dropped.
-        takes: "NAME classifies images of ...", the sizes whose pooled maps are 6x6; for the error.
         activation: after fc6 and fc7.
     """
 
@@ -41,11 +40,9 @@ class FullyConnected(nn.Module):
         in_chans: int,
         num_classes: int,
         dropout: float,
-        takes: str,
         activation: Callable[[], nn.Module] = _ACTIVATIONS["relu"],
     ) -> None:
         super().__init__()
-        self.takes = takes
         self.pool = nn.MaxPool2d(3, 2)
         self.fc6 = nn.Linear(in_chans * 6 * 6, 4096)
         self.fc7 = nn.Linear(4096, 4096)
@@ -59,14 +56,8 @@ class FullyConnected(nn.Module):
         initialise(self.fc)
 
     def forward(self, features: Tensor) -> Tensor:
-        maps = self.pool(features)
-        if maps.shape[-2:] != (6, 6):
-            height, width = maps.shape[-2:]
-            raise UserError(
-                f"model.name={self.takes} pixels (its fully connected layers need 6x6 maps); "
-                f"these images give {height}x{width}"
-            )
-        fc6 = self.dropout(self.activation(self.fc6(maps.flatten(1))))
+        maps = self.pool(features).flatten(1)
+        fc6 = self.dropout(self.activation(self.fc6(maps)))
         return self.fc(self.dropout(self.activation(self.fc7(fc6))))
 
 
@@ -89,6 +80,8 @@ class AlexNet(StagedNet):
     Raises:
         UserError: groups that do not divide the channels; an unknown activation.
     """
+
+    sides = range(227, 259)  # whose pooled maps are 6x6
 
     def __init__(
         self,
@@ -123,8 +116,7 @@ class AlexNet(StagedNet):
         self.add_stage(nn.Sequential(*stage1), channels=96, reduction=4)
         self.add_stage(nn.Sequential(*stage2), channels=256, reduction=8)
         self.add_stage(nn.Sequential(*stage3), channels=256, reduction=16)
-        takes = "alexnet classifies images of 227x227 to 258x258"
-        self.head = FullyConnected(256, num_classes, dropout, takes, act)
+        self.head = FullyConnected(256, num_classes, dropout, act)
         initialise(self)
         for layer in (conv2, conv4, conv5, self.head.fc6, self.head.fc7):
             nn.init.ones_(layer.bias)  # type: ignore[arg-type]  # torch types a bias as maybe None

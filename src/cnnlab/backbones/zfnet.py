@@ -36,6 +36,8 @@ class ZFNet(StagedNet):
         UserError: not three positive numbers of filters.
     """
 
+    sides = range(213, 245)  # whose pooled maps are 6x6
+
     def __init__(
         self,
         in_chans: int = 3,
@@ -59,8 +61,7 @@ class ZFNet(StagedNet):
         self.add_stage(pool_and_norm, channels=96, reduction=4)
         self.add_stage(nn.Sequential(conv2, nn.ReLU(inplace=True)), channels=256, reduction=8)
         self.add_stage(stage4, channels=chans, reduction=16)
-        takes = "zfnet classifies images of 213x213 to 244x244"
-        self.head = FullyConnected(chans, num_classes, dropout, takes)
+        self.head = FullyConnected(chans, num_classes, dropout)
         initialise(self)
 
 
