@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 
 import cnnlab.backbones.alexnet  # noqa: F401  (registers it)
-from cnnlab.backbones.alexnet import local_response_norm
+from cnnlab.backbones.blocks import local_response_norm
 from cnnlab.complexity.count import count
 from cnnlab.errors import UserError
 

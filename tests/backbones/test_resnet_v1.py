@@ -4,8 +4,7 @@ import torch
 from timm.layers import DropPath
 from torch import nn
 
-from cnnlab.backbones.resnet_cifar import Subsample
-from cnnlab.backbones.resnet_v1 import Bottleneck
+from cnnlab.backbones.blocks import Bottleneck, Subsample
 from cnnlab.complexity.count import count
 from cnnlab.errors import UserError
 

@@ -8,8 +8,9 @@ from functools import partial
 from typing import Any, Literal
 
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
-from torch import Tensor, nn
+from torch import nn
 
+from cnnlab.backbones.blocks import FullyConnected, init_as_alexnet, local_response_norm
 from cnnlab.backbones.default_cfgs import IMAGENET_CFG
 from cnnlab.backbones.staged import StagedNet
 from cnnlab.errors import UserError
@@ -23,42 +24,6 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": partial(nn.ReLU, inplace=True),
     "tanh": nn.Tanh,
 }
-
-
-class FullyConnected(nn.Module):
-    """Pooling, fc6 and fc7, each with dropout, fc8 (`fc`). `(B, C, 13, 13) -> (B, num_classes)`.
-
-    Args:
-        in_chans: channels of the last convolution.
-        num_classes: classes.
-        dropout: probability of a unit of fc6 or fc7 to be dropped.
-        activation: after fc6 and fc7.
-    """
-
-    def __init__(
-        self,
-        in_chans: int,
-        num_classes: int,
-        dropout: float,
-        activation: Callable[[], nn.Module] = _ACTIVATIONS["relu"],
-    ) -> None:
-        super().__init__()
-        self.pool = nn.MaxPool2d(3, 2)
-        self.fc6 = nn.Linear(in_chans * 6 * 6, 4096)
-        self.fc7 = nn.Linear(4096, 4096)
-        self.activation = activation()
-        self.dropout = nn.Dropout(dropout)
-        self.reset(num_classes)
-
-    def reset(self, num_classes: int) -> None:
-        """A fresh fc8; none for 0 classes."""
-        self.fc = nn.Linear(4096, num_classes) if num_classes else nn.Identity()
-        initialise(self.fc)
-
-    def forward(self, features: Tensor) -> Tensor:
-        maps = self.pool(features).flatten(1)
-        fc6 = self.dropout(self.activation(self.fc6(maps)))
-        return self.fc(self.dropout(self.activation(self.fc7(fc6))))
 
 
 class AlexNet(StagedNet):
@@ -117,23 +82,9 @@ class AlexNet(StagedNet):
         self.add_stage(nn.Sequential(*stage2), channels=256, reduction=8)
         self.add_stage(nn.Sequential(*stage3), channels=256, reduction=16)
         self.head = FullyConnected(256, num_classes, dropout, act)
-        initialise(self)
+        init_as_alexnet(self)
         for layer in (conv2, conv4, conv5, self.head.fc6, self.head.fc7):
             nn.init.ones_(layer.bias)  # type: ignore[arg-type]  # torch types a bias as maybe None
-
-
-def local_response_norm() -> nn.LocalResponseNorm:
-    """Section 3.3: k = 2, n = 5, alpha = 1e-4, beta = 0.75; torch divides alpha by n."""
-    return nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
-
-
-def initialise(net: nn.Module) -> None:
-    """Weights from N(0, 0.01), biases 0."""
-    for module in net.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.normal_(module.weight, std=0.01)
-            # torch types a bias as maybe None.
-            nn.init.zeros_(module.bias)  # type: ignore[arg-type]
 
 
 def _build(name: str, pretrained: bool, **kwargs: Any) -> AlexNet:

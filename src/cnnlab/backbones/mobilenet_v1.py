@@ -11,6 +11,7 @@ from timm.layers import ClassifierHead
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import nn
 
+from cnnlab.backbones.blocks import conv_bn_relu
 from cnnlab.backbones.default_cfgs import IMAGENET_CFG
 from cnnlab.backbones.staged import StagedNet
 from cnnlab.errors import UserError
@@ -60,11 +61,7 @@ class MobileNetV1(StagedNet):
         act = nn.ReLU6 if relu6 else nn.ReLU
         block = _separable if depthwise else _full
         stem, *widths = (max(8, round(width * chans)) for chans in (32, 64, 128, 256, 512, 1024))
-        self.stem = nn.Sequential(
-            nn.Conv2d(in_chans, stem, 3, 2, padding=1, bias=False),
-            nn.BatchNorm2d(stem),
-            act(inplace=True),
-        )
+        self.stem = conv_bn_relu(in_chans, stem, 3, stride=2, act=act)
         blocks = (1, 2, 2, 1 if shallow else 6, 2)
         for index, (chans, out_chans) in enumerate(pairwise([stem, *widths])):
             stage = nn.Sequential(block(chans, out_chans, 2 if index else 1, act))
@@ -79,23 +76,13 @@ class MobileNetV1(StagedNet):
 
 def _separable(in_chans: int, out_chans: int, stride: int, act: type[nn.Module]) -> nn.Sequential:
     """3x3 depthwise, BN, ReLU, 1x1, BN, ReLU (Fig. 3). (B, C, H, W) -> (B, C', H / s, W / s)."""
-    return nn.Sequential(
-        nn.Conv2d(in_chans, in_chans, 3, stride, padding=1, groups=in_chans, bias=False),
-        nn.BatchNorm2d(in_chans),
-        act(inplace=True),
-        nn.Conv2d(in_chans, out_chans, 1, bias=False),
-        nn.BatchNorm2d(out_chans),
-        act(inplace=True),
-    )
+    depthwise = conv_bn_relu(in_chans, in_chans, 3, stride, groups=in_chans, act=act)
+    return nn.Sequential(*depthwise, *conv_bn_relu(in_chans, out_chans, 1, act=act))
 
 
 def _full(in_chans: int, out_chans: int, stride: int, act: type[nn.Module]) -> nn.Sequential:
     """3x3, BN, ReLU (Fig. 3). (B, C, H, W) -> (B, C', H / s, W / s)."""
-    return nn.Sequential(
-        nn.Conv2d(in_chans, out_chans, 3, stride, padding=1, bias=False),
-        nn.BatchNorm2d(out_chans),
-        act(inplace=True),
-    )
+    return conv_bn_relu(in_chans, out_chans, 3, stride, act=act)
 
 
 @register_model

@@ -14,13 +14,13 @@ from timm.layers import ClassifierHead, DropPath
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
-from cnnlab.backbones.default_cfgs import CIFAR_CFG
-from cnnlab.backbones.resnet_cifar import (
+from cnnlab.backbones.blocks import (
     Subsample,
     count_blocks,
     init_as_he,
     squeeze_excitation,
 )
+from cnnlab.backbones.default_cfgs import CIFAR_CFG
 from cnnlab.backbones.staged import StagedNet
 
 __all__ = ["PreResNetCifar"]

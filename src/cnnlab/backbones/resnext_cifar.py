@@ -11,9 +11,14 @@ from timm.layers import ClassifierHead
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import nn
 
+from cnnlab.backbones.blocks import (
+    Bottleneck,
+    check_groups,
+    conv_bn_relu,
+    count_blocks,
+    init_as_he,
+)
 from cnnlab.backbones.default_cfgs import CIFAR_CFG
-from cnnlab.backbones.resnet_cifar import count_blocks, init_as_he
-from cnnlab.backbones.resnet_v1 import Bottleneck, check_groups
 from cnnlab.backbones.staged import StagedNet
 
 __all__ = ["ResNeXtCifar"]
@@ -52,11 +57,7 @@ class ResNeXtCifar(StagedNet):
         super().__init__(num_classes)
         blocks = count_blocks(depth, layers=9, others=2)
         check_groups(groups, width_per_group)
-        self.stem = nn.Sequential(
-            nn.Conv2d(in_chans, 64, 3, padding=1, bias=False),
-            nn.BatchNorm2d(64),
-            nn.ReLU(inplace=True),
-        )
+        self.stem = conv_bn_relu(in_chans, 64, 3)
         chans = 64
         for index in range(3):
             stage = nn.Sequential()

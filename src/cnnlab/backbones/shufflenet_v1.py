@@ -12,6 +12,7 @@ from timm.layers import ClassifierHead, SEModule
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
+from cnnlab.backbones.blocks import conv_bn_relu
 from cnnlab.backbones.default_cfgs import IMAGENET_CFG
 from cnnlab.backbones.staged import StagedNet
 from cnnlab.errors import UserError
@@ -102,11 +103,7 @@ class ShuffleNetV1(StagedNet):
                 f"model.knobs.stem_width={stem_width}: must be below {out_chans} and differ from "
                 f"it by a multiple of groups={groups}"
             )
-        stem = nn.Sequential(
-            nn.Conv2d(in_chans, stem_width, 3, 2, padding=1, bias=False),
-            nn.BatchNorm2d(stem_width),
-            nn.ReLU(inplace=True),
-        )
+        stem = conv_bn_relu(in_chans, stem_width, 3, stride=2)
         self.add_stage(stem, channels=stem_width, reduction=2)
         self.add_stage(nn.MaxPool2d(3, 2, padding=1), channels=stem_width, reduction=4)
         chans = stem_width

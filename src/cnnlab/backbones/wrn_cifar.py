@@ -10,9 +10,9 @@ from typing import Any
 
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 
+from cnnlab.backbones.blocks import count_blocks
 from cnnlab.backbones.default_cfgs import CIFAR_CFG
 from cnnlab.backbones.preresnet_cifar import PreActNet, basic_path
-from cnnlab.backbones.resnet_cifar import count_blocks
 from cnnlab.errors import UserError
 
 __all__ = ["WRNCifar"]

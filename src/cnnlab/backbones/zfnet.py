@@ -9,7 +9,7 @@ from typing import Any
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import nn
 
-from cnnlab.backbones.alexnet import FullyConnected, initialise, local_response_norm
+from cnnlab.backbones.blocks import FullyConnected, init_as_alexnet, local_response_norm
 from cnnlab.backbones.default_cfgs import IMAGENET_CFG
 from cnnlab.backbones.staged import StagedNet
 from cnnlab.errors import UserError
@@ -62,7 +62,7 @@ class ZFNet(StagedNet):
         self.add_stage(nn.Sequential(conv2, nn.ReLU(inplace=True)), channels=256, reduction=8)
         self.add_stage(stage4, channels=chans, reduction=16)
         self.head = FullyConnected(chans, num_classes, dropout)
-        initialise(self)
+        init_as_alexnet(self)
 
 
 def _build(name: str, pretrained: bool, **kwargs: Any) -> ZFNet:
