@@ -50,12 +50,27 @@ def conv_bn_relu(
     )
 
 
-def squeeze_excitation(chans: int) -> SEModule:
+def check_se(se: bool, se_reduction: int) -> int | None:
+    """The reduction for `squeeze_excitation`; None where the net has none.
+
+    Raises:
+        UserError: a reduction below 1.
+    """
+    if se_reduction < 1:
+        raise UserError(f"model.se_reduction={se_reduction}: must be at least 1")
+    return se_reduction if se else None
+
+
+def squeeze_excitation(chans: int, reduction: int | None) -> nn.Module:
     """Scale each channel by what all channels' means say (Hu et al. 2018, arXiv:1709.01507).
 
-    Reduction 16 exactly: timm's own rule would round 16, 32 and 64 channels up to 8 hidden ones.
+    The layer between has `chans` / `reduction` channels (Table 10: 4, 8, 16, 32), rounded down
+    exactly: timm's own rule would round 16, 32 and 64 channels up to 8 hidden ones. None: nothing.
+    `(B, C, H, W) -> (B, C, H, W)`
     """
-    return SEModule(chans, rd_channels=max(1, chans // 16))
+    if reduction is None:
+        return nn.Identity()
+    return SEModule(chans, rd_channels=max(1, chans // reduction))
 
 
 Shortcut = Literal["A", "B", "none"]
@@ -103,8 +118,9 @@ def check_shortcut(shortcut: Shortcut, drop_path: float) -> None:
 
 
 class BasicBlock(nn.Module):
-    """3x3, BN, ReLU, 3x3, BN (SE), plus the shortcut, ReLU (Fig. 2).
+    """3x3, BN, ReLU, 3x3, BN (SE), plus the shortcut, ReLU.
 
+    He et al. 2015, arXiv:1512.03385, Fig. 2.
     (B, C, H, W) -> (B, C', H/s, W/s)
     """
 
@@ -115,14 +131,14 @@ class BasicBlock(nn.Module):
         stride: int,
         shortcut: Shortcut,
         drop_path: float,
-        se: bool,
+        se_reduction: int | None,
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_chans, out_chans, 3, stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(out_chans)
         self.conv2 = nn.Conv2d(out_chans, out_chans, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(out_chans)
-        self.se = squeeze_excitation(out_chans) if se else nn.Identity()
+        self.se = squeeze_excitation(out_chans, se_reduction)
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
         self.shortcut = make_shortcut(shortcut, in_chans, out_chans, stride)
 
@@ -135,10 +151,10 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, BN, ReLU, 3x3 in groups, BN, ReLU, 1x1, BN (SE), plus the shortcut, ReLU (Fig. 5).
+    """1x1, BN, ReLU, 3x3 in groups, BN, ReLU, 1x1, BN (SE), plus the shortcut, ReLU.
 
-    ResNeXt's (Xie et al. 2017, arXiv:1611.05431, Fig. 3c) where there is more than one group.
-    (B, C, H, W) -> (B, C', H/s, W/s)
+    He et al. 2015, arXiv:1512.03385, Fig. 5; with more than one group ResNeXt's (Xie et al. 2017,
+    arXiv:1611.05431, Fig. 3c). (B, C, H, W) -> (B, C', H/s, W/s)
 
     Args:
         in_chans: channels of the input.
@@ -149,7 +165,7 @@ class Bottleneck(nn.Module):
         groups: of the 3x3 convolution.
         shortcut: where channels change, zero padding (A) or a projection (B); or none at all.
         drop_path: probability that the path is dropped.
-        se: squeeze-and-excitation of the path.
+        se_reduction: of the path's squeeze-and-excitation; None: without.
     """
 
     def __init__(
@@ -162,7 +178,7 @@ class Bottleneck(nn.Module):
         groups: int,
         shortcut: Shortcut,
         drop_path: float,
-        se: bool,
+        se_reduction: int | None,
     ) -> None:
         super().__init__()
         first, second = (stride, 1) if stride_in == "1x1" else (1, stride)
@@ -174,7 +190,7 @@ class Bottleneck(nn.Module):
         self.bn2 = nn.BatchNorm2d(mid_chans)
         self.conv3 = nn.Conv2d(mid_chans, out_chans, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(out_chans)
-        self.se = squeeze_excitation(out_chans) if se else nn.Identity()
+        self.se = squeeze_excitation(out_chans, se_reduction)
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
         self.shortcut = make_shortcut(shortcut, in_chans, out_chans, stride)
 
@@ -195,11 +211,12 @@ def check_groups(groups: int, width_per_group: int) -> None:
 
 
 class Shift(nn.Module):
-    """Each of k x k groups of channels moves by its own offset; no parameters (Fig. 2).
+    """Each of k x k groups of channels moves by its own offset; no parameters.
 
-    Group i, in reading order, is what a depthwise convolution gives whose kernel is 1 at place i
-    and 0 elsewhere: a 1 on the left moves the image to the right. Zeros enter at the border.
-    Channels that are left over join the centre group and stay. `(B, C, H, W) -> (B, C, H, W)`
+    Wu et al. 2018, arXiv:1711.08141, Fig. 2. Group i, in reading order, is what a depthwise
+    convolution gives whose kernel is 1 at place i and 0 elsewhere: a 1 on the left moves the image
+    to the right. Zeros enter at the border. Channels that are left over join the centre group and
+    stay. `(B, C, H, W) -> (B, C, H, W)`
     """
 
     def __init__(self, channels: int, kernel_size: int) -> None:

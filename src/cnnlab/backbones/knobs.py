@@ -79,7 +79,9 @@ class Knobs(TypedDict, total=False):
     dropout: float | None
     """Before the classifier; in WRN between the convolutions of a block."""
     se: bool | None
-    """Squeeze-and-excitation on each block's path, before the addition; reduction 16."""
+    """Squeeze-and-excitation on each block's path, before the addition."""
+    se_reduction: int | None
+    """Its channels by those of the layer between, 16 in the paper."""
     bottleneck: bool | None
     """Blocks of three layers (1x1, 3x3, 1x1), or of two."""
     stride_in: Literal["1x1", "3x3"] | None

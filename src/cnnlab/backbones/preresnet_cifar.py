@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from cnnlab.backbones.blocks import (
     Subsample,
+    check_se,
     count_blocks,
     init_as_he,
     squeeze_excitation,
@@ -79,7 +80,7 @@ class PreActBlock(nn.Module):
         in_chans: channels of the input.
         out_chans: channels of the output.
         drop_path: probability that the path is dropped.
-        se: squeeze-and-excitation of the path.
+        se_reduction: of the path's squeeze-and-excitation; None: without.
     """
 
     def __init__(
@@ -89,12 +90,12 @@ class PreActBlock(nn.Module):
         in_chans: int,
         out_chans: int,
         drop_path: float,
-        se: bool,
+        se_reduction: int | None,
     ) -> None:
         super().__init__()
         self.bn1 = nn.BatchNorm2d(in_chans)
         self.path = path
-        self.se = squeeze_excitation(out_chans) if se else nn.Identity()
+        self.se = squeeze_excitation(out_chans, se_reduction)
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
         self.shortcut = change
 
@@ -117,6 +118,7 @@ class PreActNet(StagedNet):
         drop_path: stochastic depth (Huang et al. 2016, arXiv:1603.09382): the last block's
             probability to be dropped, by sample; block l of L has l/L of it.
         se: squeeze-and-excitation of each block's path, before the addition.
+        se_reduction: its channels by those of the layer between.
     """
 
     def __init__(
@@ -129,8 +131,10 @@ class PreActNet(StagedNet):
         project: bool,
         drop_path: float,
         se: bool,
+        se_reduction: int,
     ) -> None:
         super().__init__(num_classes)
+        reduction = check_se(se, se_reduction)
         chans = widths[0]
         self.stem = nn.Conv2d(in_chans, chans, 3, padding=1, bias=False)
         for index, out_chans in enumerate(widths[1:]):
@@ -145,7 +149,9 @@ class PreActNet(StagedNet):
                         change = Subsample(chans, out_chans, stride)
                 drop = drop_path * (index * blocks + block + 1) / (3 * blocks)
                 stage.append(
-                    PreActBlock(path(chans, out_chans, stride), change, chans, out_chans, drop, se)
+                    PreActBlock(
+                        path(chans, out_chans, stride), change, chans, out_chans, drop, reduction
+                    )
                 )
                 chans = out_chans
             if index == 2:
@@ -168,6 +174,7 @@ class PreResNetCifar(PreActNet):
         drop_path: stochastic depth (Huang et al. 2016, arXiv:1603.09382): the last block's
             probability to be dropped, by sample; block l of L has l/L of it.
         se: squeeze-and-excitation of each block's path, before the addition.
+        se_reduction: its channels by those of the layer between.
 
     Raises:
         UserError: a depth that the blocks do not give.
@@ -182,6 +189,7 @@ class PreResNetCifar(PreActNet):
         bottleneck: bool = True,
         drop_path: float = 0.0,
         se: bool = False,
+        se_reduction: int = 16,
     ) -> None:
         expansion = 4 if bottleneck else 1
         super().__init__(
@@ -193,6 +201,7 @@ class PreResNetCifar(PreActNet):
             project=bottleneck,
             drop_path=drop_path,
             se=se,
+            se_reduction=se_reduction,
         )
 
 

@@ -13,6 +13,7 @@ from torch import nn
 from cnnlab.backbones.blocks import (
     BasicBlock,
     Shortcut,
+    check_se,
     check_shortcut,
     conv_bn_relu,
     count_blocks,
@@ -45,6 +46,7 @@ class ResNetCifar(StagedNet):
         drop_path: stochastic depth (Huang et al. 2016, arXiv:1603.09382): the last block's
             probability to be dropped, by sample; block l of L has l/L of it.
         se: squeeze-and-excitation of each block's path, before the addition.
+        se_reduction: its channels by those of the layer between.
 
     Raises:
         UserError: a depth that is not 6n + 2; stochastic depth in a plain net.
@@ -59,10 +61,12 @@ class ResNetCifar(StagedNet):
         shortcut: Shortcut = "A",
         drop_path: float = 0.0,
         se: bool = False,
+        se_reduction: int = 16,
     ) -> None:
         super().__init__(num_classes)
         blocks = count_blocks(depth, layers=6, others=2)
         check_shortcut(shortcut, drop_path)
+        reduction = check_se(se, se_reduction)
         self.stem = conv_bn_relu(in_chans, width, 3)
         chans = width
         for index in range(3):
@@ -71,7 +75,7 @@ class ResNetCifar(StagedNet):
                 out_chans = width * 2**index
                 stride = 2 if index and not block else 1
                 drop = drop_path * (index * blocks + block + 1) / (3 * blocks)
-                stage.append(BasicBlock(chans, out_chans, stride, shortcut, drop, se))
+                stage.append(BasicBlock(chans, out_chans, stride, shortcut, drop, reduction))
                 chans = out_chans
             self.add_stage(stage, channels=chans, reduction=2**index)
         self.head = ClassifierHead(chans, num_classes)

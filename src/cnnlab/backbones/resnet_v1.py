@@ -17,6 +17,7 @@ from cnnlab.backbones.blocks import (
     Shortcut,
     StrideIn,
     check_groups,
+    check_se,
     check_shortcut,
     conv_bn_relu,
     init_as_he,
@@ -52,6 +53,7 @@ class ResNetV1(StagedNet):
         groups: of a bottleneck's 3x3 convolution.
         width_per_group: its channels a group in conv2_x.
         se: squeeze-and-excitation of each block's path, before the addition.
+        se_reduction: its channels by those of the layer between.
         drop_path: stochastic depth (Huang et al. 2016, arXiv:1603.09382): the last block's
             probability to be dropped, by sample; block l of L has l/L of it.
 
@@ -70,6 +72,7 @@ class ResNetV1(StagedNet):
         groups: int = 1,
         width_per_group: int = 64,
         se: bool = False,
+        se_reduction: int = 16,
         drop_path: float = 0.0,
     ) -> None:
         super().__init__(num_classes)
@@ -79,6 +82,7 @@ class ResNetV1(StagedNet):
         if stride_in not in ("1x1", "3x3"):
             raise UserError(f"model.stride_in={stride_in}: must be 1x1 or 3x3")
         check_groups(groups, width_per_group)
+        reduction = check_se(se, se_reduction)
         if not bottleneck:
             for knob, value, only in (
                 ("stride_in", stride_in, "1x1"),
@@ -101,11 +105,19 @@ class ResNetV1(StagedNet):
                 if bottleneck:
                     mid_chans = width * width_per_group // 64 * groups
                     module: nn.Module = Bottleneck(
-                        chans, 4 * width, mid_chans, stride, stride_in, groups, shortcut, drop, se
+                        chans,
+                        4 * width,
+                        mid_chans,
+                        stride,
+                        stride_in,
+                        groups,
+                        shortcut,
+                        drop,
+                        reduction,
                     )
                     chans = 4 * width
                 else:
-                    module = BasicBlock(chans, width, stride, shortcut, drop, se)
+                    module = BasicBlock(chans, width, stride, shortcut, drop, reduction)
                     chans = width
                 stage.append(module)
             self.add_stage(stage, channels=chans, reduction=4 * 2**index)

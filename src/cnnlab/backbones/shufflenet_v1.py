@@ -8,11 +8,11 @@ initial weights, and that the average pool of the downsampling unit is outside i
 from typing import Any
 
 import torch
-from timm.layers import ClassifierHead, SEModule
+from timm.layers import ClassifierHead
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
-from cnnlab.backbones.blocks import conv_bn_relu
+from cnnlab.backbones.blocks import check_se, conv_bn_relu, squeeze_excitation
 from cnnlab.backbones.default_cfgs import IMAGENET_CFG
 from cnnlab.backbones.staged import StagedNet
 from cnnlab.errors import UserError
@@ -40,7 +40,7 @@ class ShuffleUnit(nn.Module):
         groups: int,
         first_groups: int,
         shuffle: bool,
-        se: bool,
+        se_reduction: int | None,
     ) -> None:
         super().__init__()
         mid = _ceil(out_chans / 4, groups)  # "bottleneck channels: 1/4 of the output"
@@ -52,7 +52,7 @@ class ShuffleUnit(nn.Module):
         self.bn2 = nn.BatchNorm2d(mid)
         self.expand = nn.Conv2d(mid, made, 1, groups=groups, bias=False)
         self.bn3 = nn.BatchNorm2d(made)
-        self.se = SEModule(made, rd_channels=made // 16) if se else nn.Identity()
+        self.se = squeeze_excitation(made, se_reduction)
         self.pool = nn.AvgPool2d(3, stride, padding=1) if stride > 1 else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -73,7 +73,8 @@ class ShuffleNetV1(StagedNet):
         groups: of the 1x1 convolutions (the deck's "group size"): 1, 2, 3, 4 or 8.
         width: the paper's s in "ShuffleNet sx", from 0.25 to 2.
         shuffle: shuffle channels between the groups.
-        se: squeeze-and-excitation with reduction 16 on what a unit makes.
+        se: squeeze-and-excitation on what a unit makes.
+        se_reduction: its channels by those of the layer between.
         shallow: half the units in each stage.
         stem_width: channels of the stem; None: 24 s, or a little more for groups of equal size.
     """
@@ -86,10 +87,12 @@ class ShuffleNetV1(StagedNet):
         width: float = 1.0,
         shuffle: bool = True,
         se: bool = False,
+        se_reduction: int = 16,
         shallow: bool = False,
         stem_width: int | None = None,
     ) -> None:
         super().__init__(num_classes)
+        reduction = check_se(se, se_reduction)
         if groups not in CHANNELS:
             raise UserError(f"model.groups={groups}: must be 1, 2, 3, 4 or 8")
         if not 0.25 <= width <= 2:
@@ -114,7 +117,7 @@ class ShuffleNetV1(StagedNet):
                 first_groups = groups if index or unit else 1
                 stride = 1 if unit else 2
                 stage.append(
-                    ShuffleUnit(chans, out_chans, stride, groups, first_groups, shuffle, se)
+                    ShuffleUnit(chans, out_chans, stride, groups, first_groups, shuffle, reduction)
                 )
                 chans = out_chans
             self.add_stage(stage, channels=chans, reduction=8 * 2**index)

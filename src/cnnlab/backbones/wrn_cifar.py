@@ -36,6 +36,7 @@ class WRNCifar(PreActNet):
         drop_path: stochastic depth (Huang et al. 2016, arXiv:1603.09382): the last block's
             probability to be dropped, by sample; block l of L has l/L of it.
         se: squeeze-and-excitation of each block's path, before the addition.
+        se_reduction: its channels by those of the layer between.
 
     Raises:
         UserError: a depth that is not 6n + 4; a factor below 1.
@@ -50,6 +51,7 @@ class WRNCifar(PreActNet):
         dropout: float = 0.0,
         drop_path: float = 0.0,
         se: bool = False,
+        se_reduction: int = 16,
     ) -> None:
         if widen < 1:
             raise UserError(f"model.widen={widen}: must be at least 1")
@@ -62,6 +64,7 @@ class WRNCifar(PreActNet):
             project=True,
             drop_path=drop_path,
             se=se,
+            se_reduction=se_reduction,
         )
 
 
