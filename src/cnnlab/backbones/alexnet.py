@@ -34,6 +34,8 @@ class AlexNet(StagedNet):
     biases at 1 in conv2, conv4, conv5, fc6 and fc7, else at 0 (section 5). Classifies images of
     227x227 to 258x258 pixels; as a feature extractor, any size from 35x35.
 
+    `(B, in_chans, H, W) -> (B, num_classes)`
+
     Args:
         in_chans: channels of the image.
         num_classes: classes.

@@ -106,6 +106,8 @@ class AnyNet(StagedNet):
     `group_width` too AnyNetX_C (10). Weights start as in the released
     code: He, fan-out; the classifier with deviation 0.01.
 
+    `(B, in_chans, H, W) -> (B, num_classes)`
+
     Args:
         in_chans: channels of the image.
         num_classes: classes.
@@ -168,6 +170,8 @@ class AnyNet(StagedNet):
 
 class RegNet(AnyNet):
     """AnyNet whose stages follow from depth d, w0, wa, wm, group width g, bottleneck ratio b.
+
+    `(B, in_chans, H, W) -> (B, num_classes)`
 
     Args:
         in_chans: channels of the image.

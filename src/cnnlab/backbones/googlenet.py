@@ -97,6 +97,9 @@ class GoogLeNet(StagedNet):
     Weights begin as in BVLC's Caffe net, since the paper does not say: uniform with variance
     1 / fan-in, biases 0.2, the last layers' 0. Any size as classifier and as feature extractor.
 
+    `(B, in_chans, H, W) -> (B, num_classes)`; with `aux` in training
+    `(logits, [auxiliary, auxiliary])`, each `(B, num_classes)`
+
     Args:
         in_chans: channels of the image.
         num_classes: classes.

@@ -58,7 +58,7 @@ _BITMAPS = """
 
 
 class ScaledTanh(nn.Module):
-    """1.7159 tanh(2/3 a), which has f(1) = 1 and f(-1) = -1 (appendix A)."""
+    """1.7159 tanh(2/3 a), which has f(1) = 1 and f(-1) = -1 (appendix A). `(...) -> (...)`."""
 
     def forward(self, a: Tensor) -> Tensor:
         return 1.7159 * torch.tanh(a * (2 / 3))
@@ -163,6 +163,8 @@ class LeNet5(StagedNet):
     The paper squashes all units up to F6, those of C1 and C3 included. Weights and biases begin
     uniform in +-2.4 / (inputs of the unit) (appendix A). Reads 32x32 digits; as a feature
     extractor, images of any size from 16x16.
+
+    `(B, in_chans, H, W) -> (B, num_classes)`
     """
 
     sides = _SIDES
@@ -185,6 +187,8 @@ class LeNet5Modern(StagedNet):
     """5x5 convolution, tanh, 2x2 average, twice (no padding); three fully connected layers.
 
     Reads 32x32 digits; as a feature extractor, images of any size from 16x16.
+
+    `(B, in_chans, H, W) -> (B, num_classes)`
     """
 
     sides = _SIDES

@@ -103,6 +103,8 @@ class MBConv(nn.Module):
 class MCUNet(StagedNet):
     """3x3 stem with stride 2, five stages of MBConv blocks, average pooling.
 
+    `(B, in_chans, H, W) -> (B, num_classes)`
+
     Args:
         in_chans: image channels.
         num_classes: classes.

@@ -27,6 +27,8 @@ default_cfgs = generate_default_cfgs({"mobilenet_v1": IMAGENET_CFG})
 class MobileNetV1(StagedNet):
     """3x3 stem of 32 channels, 13 blocks; the stem and the first of stages 2-5 have stride 2.
 
+    `(B, in_chans, H, W) -> (B, num_classes)`
+
     Args:
         in_chans: image channels.
         num_classes: classes.

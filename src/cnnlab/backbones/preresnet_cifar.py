@@ -108,6 +108,8 @@ class PreActBlock(nn.Module):
 class PreActNet(StagedNet):
     """A 3x3 stem, three stages of pre-activation blocks, BN and ReLU.
 
+    `(B, in_chans, H, W) -> (B, num_classes)`
+
     Args:
         in_chans: channels of the image.
         num_classes: classes.
@@ -163,6 +165,8 @@ class PreActNet(StagedNet):
 
 class PreResNetCifar(PreActNet):
     """The paper's CIFAR net.
+
+    `(B, in_chans, H, W) -> (B, num_classes)`
 
     Args:
         in_chans: channels of the image.

@@ -36,6 +36,8 @@ default_cfgs = generate_default_cfgs(
 class ResNetCifar(StagedNet):
     """The paper's CIFAR net, residual or plain.
 
+    `(B, in_chans, H, W) -> (B, num_classes)`
+
     Args:
         in_chans: channels of the image.
         num_classes: classes.

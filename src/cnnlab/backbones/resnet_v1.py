@@ -42,6 +42,8 @@ class ResNetV1(StagedNet):
 
     Initialised as in the paper; no BatchNorm starts at zero.
 
+    `(B, in_chans, H, W) -> (B, num_classes)`
+
     Args:
         in_chans: channels of the image.
         num_classes: classes.

@@ -31,6 +31,8 @@ default_cfgs = generate_default_cfgs({name: CIFAR_CFG for name in _NAMES})
 class ResNeXtCifar(StagedNet):
     """Three stages of bottlenecks with a 3x3 convolution in groups.
 
+    `(B, in_chans, H, W) -> (B, num_classes)`
+
     Args:
         in_chans: channels of the image.
         num_classes: classes.

@@ -57,6 +57,8 @@ class ShiftUnit(nn.Module):
 class ShiftNet(StagedNet):
     """7x7 stem of 32 channels, four stages of shift units; BN and ReLU end the last.
 
+    `(B, in_chans, H, W) -> (B, num_classes)`
+
     Args:
         in_chans: image channels.
         num_classes: classes.

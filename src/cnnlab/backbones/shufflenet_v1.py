@@ -67,6 +67,8 @@ class ShuffleUnit(nn.Module):
 class ShuffleNetV1(StagedNet):
     """3x3 stem, max pooling, three stages of shuffle units with w, 2w and 4w channels.
 
+    `(B, in_chans, H, W) -> (B, num_classes)`
+
     Args:
         in_chans: image channels.
         num_classes: classes.

@@ -27,6 +27,8 @@ default_cfgs = generate_default_cfgs({name: CIFAR_CFG | {"first_conv": "stem"} f
 class WRNCifar(PreActNet):
     """WRN-depth-widen, as in the released code: projections without BN where channels change.
 
+    `(B, in_chans, H, W) -> (B, num_classes)`
+
     Args:
         in_chans: channels of the image.
         num_classes: classes.

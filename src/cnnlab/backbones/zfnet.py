@@ -26,6 +26,8 @@ class ZFNet(StagedNet):
     Weights begin at N(0, 0.01), biases at 0 (section 3). Classifies images of 213x213 to 244x244
     pixels; as a feature extractor, any size from 21x21.
 
+    `(B, in_chans, H, W) -> (B, num_classes)`
+
     Args:
         in_chans: channels of the image.
         num_classes: classes.
