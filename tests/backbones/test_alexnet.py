@@ -2,11 +2,14 @@ import pytest
 import timm
 import torch
 import torch.nn.functional as F
+import torchvision
+from torch import nn
 
 import cnnlab.backbones.alexnet  # noqa: F401  (registers it)
-from cnnlab.backbones.alexnet import local_response_norm
+from cnnlab.backbones.blocks import local_response_norm
 from cnnlab.complexity.count import count
 from cnnlab.errors import UserError
+from cnnlab.reference import rows
 
 # Deck 1: "Full (simplified) AlexNet architecture", row by row; parameters by hand.
 DECK_1 = {
@@ -97,6 +100,51 @@ def test_features_are_the_papers(name, activation):
         torch.testing.assert_close(ours, expected, atol=1e-4, rtol=1e-4)
 
 
+def like(conv):
+    """An empty convolution of the same shape."""
+    geometry = conv.kernel_size, conv.stride, conv.padding, conv.dilation
+    return nn.Conv2d(conv.in_channels, conv.out_channels, *geometry, conv.groups)
+
+
+@pytest.mark.parametrize(("name", "groups"), [("alexnet", 1), ("alexnet_grouped", 2)])
+def test_equals_torchvisions_with_the_papers_widths(name, groups):
+    """torchvision's net (Krizhevsky 2014) has other convolutions and no response normalisation."""
+    torch.manual_seed(0)
+    ours = build(name, num_classes=7).to_empty(device="cpu").eval()
+    for parameter in ours.parameters():
+        nn.init.normal_(parameter, std=0.02)
+    assert [conv.groups for conv in convs_of(ours)] == [1, groups, 1, groups, groups]
+    with torch.device("meta"):
+        theirs = torchvision.models.alexnet(num_classes=7).eval()
+        for (place, _), conv in zip(
+            [(k, m) for k, m in theirs.features.named_children() if isinstance(m, nn.Conv2d)],
+            convs_of(ours),
+            strict=True,
+        ):
+            theirs.features.set_submodule(place, like(conv))
+    norms = [k for k, m in ours.named_modules() if isinstance(m, nn.LocalResponseNorm)]
+    assert len(norms) == 2
+    for norm in norms:
+        ours.set_submodule(norm, nn.Identity())
+    values = ours.state_dict().values()
+    theirs.load_state_dict(dict(zip(theirs.state_dict(), values, strict=True)), assign=True)
+    images = torch.randn(2, 3, 227, 240)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(images), theirs(images))
+
+
+def convs_of(net):
+    return [module for module in net.modules() if isinstance(module, nn.Conv2d)]
+
+
+def test_torchvisions_own_net_has_its_published_cost():
+    (row,) = [r for r in rows() if r.system == "AlexNet" and r.variant.startswith("torchvision")]
+    with torch.device("meta"):
+        cost = count(torchvision.models.alexnet(), row.input_size)
+    assert cost.params == row.measured_params == pytest.approx(1e6 * row.params_m)
+    assert cost.macs == row.measured_macs == pytest.approx(1e9 * row.gmacs, rel=1e-3)
+
+
 def test_head_and_initial_values():
     torch.manual_seed(0)
     net = timm.create_model("alexnet_grouped", num_classes=5).eval()
@@ -121,9 +169,11 @@ def test_takes_227_to_258(name):
     net = build(name)
     for size in (227, 258):
         assert net(torch.empty(1, 3, size, size, device="meta")).shape == (1, 1000)
-    for size in (224, 226, 259):
-        with pytest.raises(UserError, match=r"alexnet classifies images of 227x227 to 258x258"):
-            net(torch.empty(1, 3, size, size, device="meta"))
+    told = rf"model\.name={name} classifies images of 227x227 to 258x258 pixels .*; these have "
+    for size in (12, 32, 224, 226, 259):
+        for height, width in ((size, size), (size, 227), (227, size)):
+            with pytest.raises(UserError, match=f"{told}{height}x{width}$"):
+                net(torch.empty(1, 3, height, width, device="meta"))
     features = build(name, features_only=True)
     assert features(torch.empty(1, 3, 35, 36, device="meta"))[-1].shape == (1, 256, 1, 1)
 

@@ -23,7 +23,11 @@ TRUNK = {
     3: (42_749_046, 9_967_562_752),
     6: (42_873_516, 9_991_948_288),
 }
-NAMES = ["resnet18", "resnet50", "resnet101", "resnext50_32x4d", "resnext101_32x4d"]
+NAMES = [
+    "resnet18", "resnet34", "resnet50", "resnet101", "resnet152",
+    "resnext50_32x4d", "resnext101_32x4d", "resnext101_32x8d", "resnext101_64x4d",
+    "wide_resnet50_2", "wide_resnet101_2", "seresnet50",
+]  # fmt: skip
 
 
 def meta(name, **knobs):
@@ -95,7 +99,43 @@ def test_without_deformable_layers_it_is_timms_net(name):
             assert repr(ours_at[1]) == repr(plain_at[1])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("base", ["seresnet50", "resnet50d", "resnetaa50", "senet154"])
+def test_any_resnet_of_timm(base):
+    """SENet-154's projection shortcuts are 3x3; they are no layers of a path."""
+    net = meta("deform_resnet", base=base)
+    assert deformable(net) == [f"layer4.{block}.conv2" for block in range(3)]
+    assert net(torch.empty(1, 3, 64, 64, device="meta")).shape == (1, 1000)
+    plain = meta(base).state_dict()
+    assert set(net.state_dict()) - set(plain) == net.starts_at_zero
+    assert net.default_cfg["hf_hub_id"] == timm.get_pretrained_cfg(base).hf_hub_id
+    with pytest.raises(UserError, match=r"model\.dg=7: must divide"):
+        meta("deform_resnet", base=base, dg=7)
+
+
+@pytest.mark.parametrize("base", ["resnet10t", "seresnet18"])
+def test_any_resnet_begins_as_the_plain_net(base):
+    """A stem of three layers, average pooling in the shortcuts; squeeze-and-excitation."""
+    plain = seeded(base)
+    with torch.no_grad():
+        for module in plain.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                nn.init.uniform_(module.weight, 0.5, 1.5)
+    ours = seeded("deform_resnet", base=base, output_stride=32)
+    ours.load_state_dict(plain.state_dict())
+    images = torch.rand(2, 3, 40, 56)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(images), plain(images))
+        ours.get_submodule(deformable(ours)[-1]).offset.bias.fill_(0.5)
+        assert not torch.allclose(ours(images), plain(images))
+
+
+@pytest.mark.parametrize("base", ["resnet51", "vgg16", "deform_resnet50"])
+def test_a_base_that_is_no_resnet_is_one_line(base):
+    with pytest.raises(UserError, match=f"model.base={base}: must be a ResNet of timm"):
+        meta("deform_resnet", base=base)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet101", "resnext50_32x4d", "seresnet50"])
 @pytest.mark.parametrize("stride", [8, 16, 32])
 def test_declared_strides_are_real(name, stride):
     net = meta(f"deform_{name}", features_only=True, output_stride=stride)

@@ -11,6 +11,7 @@ from torchvision.models.googlenet import InceptionAux
 import cnnlab.backbones.googlenet  # noqa: F401  (registers it)
 from cnnlab.complexity.count import count
 from cnnlab.errors import UserError
+from cnnlab.reference import rows
 
 
 def build(**knobs):
@@ -71,6 +72,15 @@ def test_cost_with_and_without_auxiliary_heads():
     assert flops.get_total_flops() // 2 == 1_591_044_096
 
 
+def test_torchvisions_own_net_has_its_published_cost():
+    (row,) = [r for r in rows() if r.system == "GoogLeNet" and r.variant.startswith("torchvision")]
+    with torch.device("meta"):
+        theirs = torchvision.models.googlenet(aux_logits=False, init_weights=False)
+    cost = count(theirs, row.input_size)
+    assert cost.params == row.measured_params == pytest.approx(1e6 * row.params_m)
+    assert cost.macs == row.measured_macs == pytest.approx(1e9 * row.gmacs, rel=1e-3)
+
+
 def test_stages_have_the_sizes_of_table_1():
     maps = build(features_only=True)(torch.empty(1, 3, 224, 224, device="meta"))
     sizes = [(64, 112), (192, 56), (480, 28), (832, 14), (1024, 7)]
@@ -125,7 +135,7 @@ def test_auxiliary_heads_name_their_sizes():
     net = build(aux=True)
     for size in (223, 270):
         assert len(net(torch.empty(1, 3, size, size, device="meta"))[1]) == 2
-    for size in (222, 271):
+    for size in (32, 222, 271):
         with pytest.raises(UserError, match=r"model\.aux=true: .* 223x223 to 270x270 pixels"):
             net(torch.empty(1, 3, size, size, device="meta"))
         assert net.eval()(torch.empty(1, 3, size, size, device="meta")).shape == (1, 1000)

@@ -35,12 +35,13 @@ def test_forward_is_the_papers():
     torch.testing.assert_close(net(images), logits)
 
 
-@pytest.mark.parametrize("size", [28, 31, 36, 64])
+@pytest.mark.parametrize("size", [4, 12, 28, 31, 36, 64])
 @pytest.mark.parametrize("name", ["lenet5", "lenet5_modern"])
 def test_wrong_size_is_one_line(name, size):
     net = timm.create_model(name)
     assert net(torch.rand(1, 1, 35, 32)).shape == (1, 10)
-    with pytest.raises(UserError, match=f"{name} classifies images of 32x32 to 35x35"):
+    told = rf"model\.name={name} classifies images of 32x32 to 35x35 pixels .*{size}x{size}$"
+    with pytest.raises(UserError, match=told):
         net(torch.rand(1, 1, size, size))
 
 

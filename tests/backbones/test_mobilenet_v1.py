@@ -57,6 +57,24 @@ def test_cost_is_the_papers(size, knobs, params_m, macs_m):
     assert macs / 1e6 == pytest.approx(macs_m, rel=0.004)
 
 
+@pytest.mark.parametrize(("size", "macs_m"), [(224, 569), (192, 418), (160, 290), (128, 186)])
+def test_resolution_multiplier_is_the_papers(size, macs_m):
+    """Table 7; the data take the size from the net, and the weights stay."""
+    knobs = {} if size == 224 else {"resolution_multiplier": round(size / 224, 6)}
+    net, features = build(**knobs), build(features_only=True, **knobs)
+    assert net.default_cfg["input_size"] == features.default_cfg["input_size"] == (3, size, size)
+    assert count(net, net.default_cfg["input_size"]).macs / 1e6 == pytest.approx(macs_m, rel=0.004)
+    assert [p.shape for p in net.parameters()] == [p.shape for p in build().parameters()]
+    own = build(pretrained_cfg_overlay={"input_size": (3, 99, 99)}, **knobs)
+    assert own.default_cfg["input_size"] == (3, 99, 99)  # model.image_size goes before
+
+
+@pytest.mark.parametrize("rho", [0, -1.0])
+def test_wrong_resolution_is_one_line(rho):
+    with pytest.raises(UserError, match=rf"model\.resolution_multiplier={rho}: must be positive"):
+        build(resolution_multiplier=rho)
+
+
 @pytest.mark.parametrize(("relu6", "largest"), [(False, 9), (True, 6)])
 def test_relu6_cuts_at_6(relu6, largest):
     net = timm.create_model("mobilenet_v1", width=0.25, relu6=relu6).eval()

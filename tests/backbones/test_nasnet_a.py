@@ -7,7 +7,8 @@ import timm
 import torch
 from timm.layers import DropPath
 
-from cnnlab.backbones.nasnet_a import NASNET_A, OPERATIONS, FactorizedReduction
+from cnnlab.backbones.nasnet_a import NASNET_A
+from cnnlab.backbones.nasnet_operations import OPERATIONS, FactorizedReduction
 from cnnlab.complexity.count import count
 from cnnlab.errors import UserError
 

@@ -6,7 +6,7 @@ from timm.layers import DropPath
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from cnnlab.backbones.resnet_cifar import Subsample
+from cnnlab.backbones.blocks import Subsample
 from cnnlab.errors import UserError
 
 # He et al. 2016, Table 6 (millions, as printed); MACs: counted from the paper's layer table.

@@ -4,8 +4,7 @@ import torch
 from timm.layers import DropPath
 from torch import nn
 
-from cnnlab.backbones.resnet_cifar import Subsample
-from cnnlab.backbones.resnet_v1 import Bottleneck
+from cnnlab.backbones.blocks import Bottleneck, Subsample
 from cnnlab.complexity.count import count
 from cnnlab.errors import UserError
 
@@ -149,7 +148,7 @@ def test_stochastic_depth_is_linear_and_drops_paths():
         net = timm.create_model("resnet50_v1", drop_path=0.32)
     rates = [module.drop_prob for module in net.modules() if isinstance(module, DropPath)]
     assert rates == pytest.approx([0.02 * (block + 1) for block in range(16)])
-    block = Bottleneck(8, 16, 4, 2, "1x1", 1, "B", drop_path=1.0, se=True).train()
+    block = Bottleneck(8, 16, 4, 2, "1x1", 1, "B", drop_path=1.0, se_reduction=16).train()
     images = torch.randn(3, 8, 7, 7)
     block.shortcut.eval()
     assert torch.equal(block(images), block.shortcut(images).relu())

@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cnnlab.backbones.shiftnet import Shift, ShiftUnit
+from cnnlab.backbones.blocks import Shift
+from cnnlab.backbones.shiftnet import ShiftUnit
 from cnnlab.complexity.count import count
 from cnnlab.errors import UserError
 

@@ -71,7 +71,7 @@ def test_knobs_change_the_cost():
 
 
 def test_shuffle_interleaves_the_groups():
-    unit = ShuffleUnit(24, 48, 1, groups=3, first_groups=3, shuffle=True, se=False)
+    unit = ShuffleUnit(24, 48, 1, groups=3, first_groups=3, shuffle=True, se_reduction=None)
     for form in (torch.contiguous_format, torch.channels_last):
         x = torch.arange(12.0).view(1, 12, 1, 1).repeat(2, 1, 3, 4).to(memory_format=form)
         y = unit.shuffle(x)
@@ -82,7 +82,9 @@ def test_shuffle_interleaves_the_groups():
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_without_shuffle_groups_do_not_talk(shuffle):
     torch.manual_seed(0)
-    unit = ShuffleUnit(24, 24, 1, groups=2, first_groups=2, shuffle=shuffle, se=False).eval()
+    unit = ShuffleUnit(
+        24, 24, 1, groups=2, first_groups=2, shuffle=shuffle, se_reduction=None
+    ).eval()
     nn.init.constant_(unit.bn1.bias, 9)  # no ReLU is closed
     x = torch.randn(1, 24, 3, 3, requires_grad=True)
     (
@@ -98,7 +100,15 @@ def test_unit_is_the_papers(stride, se):
     """Figure 2 (b) and (c), written out with functions only."""
     torch.manual_seed(0)
     out_chans = 64 * stride
-    unit = ShuffleUnit(64, out_chans, stride, groups=4, first_groups=4, shuffle=True, se=se)
+    unit = ShuffleUnit(
+        64,
+        out_chans,
+        stride,
+        groups=4,
+        first_groups=4,
+        shuffle=True,
+        se_reduction=16 if se else None,
+    )
     x = torch.rand(2, 64, 7, 6)
     for _ in range(2):  # BatchNorm statistics that are not 0 and 1
         unit(x)

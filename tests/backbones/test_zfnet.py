@@ -79,15 +79,17 @@ def test_features_are_the_papers():
         torch.testing.assert_close(ours, expected, atol=1e-4, rtol=1e-4)
 
 
-def test_takes_213_to_244():
-    net = build("zfnet")
+@pytest.mark.parametrize("name", ["zfnet", "zfnet_b"])
+def test_takes_213_to_244(name):
+    net = build(name)
     for size in (213, 224, 244):
         assert net(torch.empty(1, 3, size, size, device="meta")).shape == (1, 1000)
-    for size in (212, 245):
-        with pytest.raises(UserError, match=r"zfnet classifies images of 213x213 to 244x244"):
+    told = rf"model\.name={name} classifies images of 213x213 to 244x244 pixels .*; these have "
+    for size in (12, 32, 212, 245):
+        with pytest.raises(UserError, match=f"{told}{size}x{size}$"):
             net(torch.empty(1, 3, size, size, device="meta"))
-    features = build("zfnet", features_only=True)
-    assert features(torch.empty(1, 3, 21, 22, device="meta"))[-1].shape == (1, 256, 1, 1)
+    features = build(name, features_only=True)
+    assert features(torch.empty(1, 3, 21, 22, device="meta"))[-1].shape[-2:] == (1, 1)
 
 
 @pytest.mark.parametrize("filters", [[384, 384], [384, 0, 256]])

@@ -8,8 +8,9 @@ from functools import partial
 from typing import Any, Literal
 
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
-from torch import Tensor, nn
+from torch import nn
 
+from cnnlab.backbones.blocks import FullyConnected, init_as_alexnet, local_response_norm
 from cnnlab.backbones.default_cfgs import IMAGENET_CFG
 from cnnlab.backbones.staged import StagedNet
 from cnnlab.errors import UserError
@@ -25,51 +26,6 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-class FullyConnected(nn.Module):
-    """Pooling, fc6 and fc7, each with dropout, fc8 (`fc`). `(B, C, 13, 13) -> (B, num_classes)`.
-
-    Args:
-        in_chans: channels of the last convolution.
-        num_classes: classes.
-        dropout: probability of a unit of fc6 or fc7 to be dropped.
-        takes: "NAME classifies images of ...", the sizes whose pooled maps are 6x6; for the error.
-        activation: after fc6 and fc7.
-    """
-
-    def __init__(
-        self,
-        in_chans: int,
-        num_classes: int,
-        dropout: float,
-        takes: str,
-        activation: Callable[[], nn.Module] = _ACTIVATIONS["relu"],
-    ) -> None:
-        super().__init__()
-        self.takes = takes
-        self.pool = nn.MaxPool2d(3, 2)
-        self.fc6 = nn.Linear(in_chans * 6 * 6, 4096)
-        self.fc7 = nn.Linear(4096, 4096)
-        self.activation = activation()
-        self.dropout = nn.Dropout(dropout)
-        self.reset(num_classes)
-
-    def reset(self, num_classes: int) -> None:
-        """A fresh fc8; none for 0 classes."""
-        self.fc = nn.Linear(4096, num_classes) if num_classes else nn.Identity()
-        initialise(self.fc)
-
-    def forward(self, features: Tensor) -> Tensor:
-        maps = self.pool(features)
-        if maps.shape[-2:] != (6, 6):
-            height, width = maps.shape[-2:]
-            raise UserError(
-                f"model.name={self.takes} pixels (its fully connected layers need 6x6 maps); "
-                f"these images give {height}x{width}"
-            )
-        fc6 = self.dropout(self.activation(self.fc6(maps.flatten(1))))
-        return self.fc(self.dropout(self.activation(self.fc7(fc6))))
-
-
 class AlexNet(StagedNet):
     """The paper's net, or the simplified one of deck 1.
 
@@ -77,6 +33,8 @@ class AlexNet(StagedNet):
     pools; deck 1 draws one column and normalises after pooling. Weights begin at N(0, 0.01);
     biases at 1 in conv2, conv4, conv5, fc6 and fc7, else at 0 (section 5). Classifies images of
     227x227 to 258x258 pixels; as a feature extractor, any size from 35x35.
+
+    `(B, in_chans, H, W) -> (B, num_classes)`
 
     Args:
         in_chans: channels of the image.
@@ -89,6 +47,8 @@ class AlexNet(StagedNet):
     Raises:
         UserError: groups that do not divide the channels; an unknown activation.
     """
+
+    sides = range(227, 259)  # whose pooled maps are 6x6
 
     def __init__(
         self,
@@ -123,25 +83,10 @@ class AlexNet(StagedNet):
         self.add_stage(nn.Sequential(*stage1), channels=96, reduction=4)
         self.add_stage(nn.Sequential(*stage2), channels=256, reduction=8)
         self.add_stage(nn.Sequential(*stage3), channels=256, reduction=16)
-        takes = "alexnet classifies images of 227x227 to 258x258"
-        self.head = FullyConnected(256, num_classes, dropout, takes, act)
-        initialise(self)
+        self.head = FullyConnected(256, num_classes, dropout, act)
+        init_as_alexnet(self)
         for layer in (conv2, conv4, conv5, self.head.fc6, self.head.fc7):
             nn.init.ones_(layer.bias)  # type: ignore[arg-type]  # torch types a bias as maybe None
-
-
-def local_response_norm() -> nn.LocalResponseNorm:
-    """Section 3.3: k = 2, n = 5, alpha = 1e-4, beta = 0.75; torch divides alpha by n."""
-    return nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
-
-
-def initialise(net: nn.Module) -> None:
-    """Weights from N(0, 0.01), biases 0."""
-    for module in net.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.normal_(module.weight, std=0.01)
-            # torch types a bias as maybe None.
-            nn.init.zeros_(module.bias)  # type: ignore[arg-type]
 
 
 def _build(name: str, pretrained: bool, **kwargs: Any) -> AlexNet:

@@ -14,6 +14,7 @@ from timm.layers import ClassifierHead, DropPath, SEModule
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
+from cnnlab.backbones.blocks import conv_bn_relu, init_as_he
 from cnnlab.backbones.default_cfgs import IMAGENET_CFG
 from cnnlab.backbones.staged import StagedNet
 from cnnlab.errors import UserError
@@ -105,6 +106,8 @@ class AnyNet(StagedNet):
     `group_width` too AnyNetX_C (10). Weights start as in the released
     code: He, fan-out; the classifier with deviation 0.01.
 
+    `(B, in_chans, H, W) -> (B, num_classes)`
+
     Args:
         in_chans: channels of the image.
         num_classes: classes.
@@ -138,11 +141,7 @@ class AnyNet(StagedNet):
                 raise UserError(f"model.{knob}={list(values)}: must be four numbers from 1 on")
         ratios = _four("bottleneck_ratio", bottleneck_ratio)
         group_widths = [int(g) for g in _four("group_width", group_width)]
-        self.stem = nn.Sequential(
-            nn.Conv2d(in_chans, STEM_WIDTH, 3, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(STEM_WIDTH),
-            nn.ReLU(inplace=True),
-        )
+        self.stem = conv_bn_relu(in_chans, STEM_WIDTH, 3, stride=2)
         chans, done = STEM_WIDTH, 0
         for index, depth in enumerate(depths):
             width, group, ratio = widths[index], group_widths[index], ratios[index]
@@ -160,11 +159,10 @@ class AnyNet(StagedNet):
                 chans, done = width, done + 1
             self.add_stage(stage, channels=width, reduction=4 * 2**index)
         self.head = ClassifierHead(chans, num_classes, drop_rate=dropout)
+        init_as_he(self)
         for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-                if module.bias is not None:  # of SE
-                    nn.init.zeros_(module.bias)
+            if isinstance(module, nn.Conv2d) and module.bias is not None:  # of SE
+                nn.init.zeros_(module.bias)
             elif isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=0.01)
                 nn.init.zeros_(module.bias)
@@ -172,6 +170,8 @@ class AnyNet(StagedNet):
 
 class RegNet(AnyNet):
     """AnyNet whose stages follow from depth d, w0, wa, wm, group width g, bottleneck ratio b.
+
+    `(B, in_chans, H, W) -> (B, num_classes)`
 
     Args:
         in_chans: channels of the image.

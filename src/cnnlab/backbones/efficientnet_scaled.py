@@ -81,6 +81,8 @@ class EfficientNetScaled(StagedNet):
 
     Weights start as in the released code: He, fan-out; the classifier uniform.
 
+    `(B, in_chans, H, W) -> (B, num_classes)`
+
     Args:
         in_chans: channels of the image.
         num_classes: classes.

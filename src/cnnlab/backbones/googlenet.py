@@ -82,14 +82,13 @@ class AuxiliaryHead(nn.Module):
         self.fc = nn.Linear(1024, num_classes) if num_classes else nn.Identity()
 
     def forward(self, maps: Tensor) -> Tensor:
-        pooled = self.conv(maps)
-        if pooled.shape[-2:] != (4, 4):
-            height, width = pooled.shape[-2:]
+        height, width = maps.shape[-2:]
+        if not {height, width}.issubset(range(14, 17)):  # those that the pool makes 4x4
             raise UserError(
                 "model.aux=true: the auxiliary heads of googlenet train on images of 223x223 to "
-                f"270x270 pixels (they need 4x4 maps); these give {height}x{width}"
+                f"270x270 pixels (they need 14x14 to 16x16 maps); these give {height}x{width}"
             )
-        return self.fc(self.dropout(self.fc1(pooled.flatten(1))))
+        return self.fc(self.dropout(self.fc1(self.conv(maps).flatten(1))))
 
 
 class GoogLeNet(StagedNet):
@@ -97,6 +96,9 @@ class GoogLeNet(StagedNet):
 
     Weights begin as in BVLC's Caffe net, since the paper does not say: uniform with variance
     1 / fan-in, biases 0.2, the last layers' 0. Any size as classifier and as feature extractor.
+
+    `(B, in_chans, H, W) -> (B, num_classes)`; with `aux` in training
+    `(logits, [auxiliary, auxiliary])`, each `(B, num_classes)`
 
     Args:
         in_chans: channels of the image.

@@ -59,7 +59,7 @@ class Knobs(TypedDict, total=False):
     width_multiplier: float | None
     """Times the channels of each layer (EfficientNet)."""
     resolution_multiplier: float | None
-    """Times the image's side of 224 pixels (EfficientNet)."""
+    """Times the image's side of 224 pixels (EfficientNet, MobileNet)."""
     patchify: bool | None
     """A 4x4 stem of stride 4 (ConvNeXt walk)."""
     inverted: bool | None
@@ -79,7 +79,9 @@ class Knobs(TypedDict, total=False):
     dropout: float | None
     """Before the classifier; in WRN between the convolutions of a block."""
     se: bool | None
-    """Squeeze-and-excitation on each block's path, before the addition; reduction 16."""
+    """Squeeze-and-excitation on each block's path, before the addition."""
+    se_reduction: int | None
+    """Its channels by those of the layer between, 16 in the paper."""
     bottleneck: bool | None
     """Blocks of three layers (1x1, 3x3, 1x1), or of two."""
     stride_in: Literal["1x1", "3x3"] | None
@@ -114,6 +116,8 @@ class Knobs(TypedDict, total=False):
     """Squeeze filters by expand filters (SqueezeNet)."""
     pct_3x3: float | None
     """Share of 3x3 among the expand filters (SqueezeNet)."""
+    base: str | None
+    """timm's name of the plain net, such as seresnet50 (deform_resnet)."""
     deform: int | None
     """How many of the last 3x3 convolutions are deformable (deformable ResNet)."""
     dg: int | None

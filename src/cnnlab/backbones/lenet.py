@@ -15,7 +15,6 @@ from timm.models import build_model_with_cfg, generate_default_cfgs, register_mo
 from torch import Tensor, nn
 
 from cnnlab.backbones.staged import StagedNet
-from cnnlab.errors import UserError
 
 __all__ = ["LeNet5", "LeNet5Modern"]
 
@@ -30,6 +29,9 @@ _DIGITS_CFG = {
     "classifier": "head.fc",
 }
 default_cfgs = generate_default_cfgs({"lenet5": _DIGITS_CFG, "lenet5_modern": _DIGITS_CFG})
+
+_SIDES = range(32, 36)
+"""Of the images whose maps after S4 are 5x5."""
 
 # The maps of S2 that each map of C3 sees (Table I).
 _TABLE_1 = (
@@ -56,7 +58,7 @@ _BITMAPS = """
 
 
 class ScaledTanh(nn.Module):
-    """1.7159 tanh(2/3 a), which has f(1) = 1 and f(-1) = -1 (appendix A)."""
+    """1.7159 tanh(2/3 a), which has f(1) = 1 and f(-1) = -1 (appendix A). `(...) -> (...)`."""
 
     def forward(self, a: Tensor) -> Tensor:
         return 1.7159 * torch.tanh(a * (2 / 3))
@@ -136,12 +138,10 @@ class FullyConnected(nn.Module):
     def __init__(
         self,
         num_classes: int,
-        name: str,
         squash: Callable[[], nn.Module],
         output: Callable[[int, int], nn.Module],
     ) -> None:
         super().__init__()
-        self.name = name
         self.c5 = nn.Conv2d(16, 120, 5)
         self.f6 = nn.Linear(120, 84)
         self.squash = squash()
@@ -153,12 +153,6 @@ class FullyConnected(nn.Module):
         self.fc = self.output(84, num_classes) if num_classes else nn.Identity()
 
     def forward(self, features: Tensor) -> Tensor:
-        if features.shape[-2:] != (5, 5):
-            height, width = features.shape[-2:]
-            raise UserError(
-                f"model.name={self.name} classifies images of 32x32 to 35x35 pixels (its fully "
-                f"connected layers need 5x5 maps); these images give {height}x{width}"
-            )
         c5 = self.squash(self.c5(features)).flatten(1)
         return self.fc(self.squash(self.f6(c5)))
 
@@ -169,7 +163,11 @@ class LeNet5(StagedNet):
     The paper squashes all units up to F6, those of C1 and C3 included. Weights and biases begin
     uniform in +-2.4 / (inputs of the unit) (appendix A). Reads 32x32 digits; as a feature
     extractor, images of any size from 16x16.
+
+    `(B, in_chans, H, W) -> (B, num_classes)`
     """
+
+    sides = _SIDES
 
     def __init__(self, in_chans: int = 1, num_classes: int = 10) -> None:
         super().__init__(num_classes)
@@ -177,7 +175,7 @@ class LeNet5(StagedNet):
         s4 = nn.Sequential(PartialConvolution(), ScaledTanh(), Subsampling(16), ScaledTanh())
         self.add_stage(s2, channels=6, reduction=2)
         self.add_stage(s4, channels=16, reduction=4)
-        self.head = FullyConnected(num_classes, "lenet5", ScaledTanh, EuclideanRBF)
+        self.head = FullyConnected(num_classes, ScaledTanh, EuclideanRBF)
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear | Subsampling):
                 inputs = 4 if isinstance(module, Subsampling) else module.weight[0].numel()
@@ -189,13 +187,17 @@ class LeNet5Modern(StagedNet):
     """5x5 convolution, tanh, 2x2 average, twice (no padding); three fully connected layers.
 
     Reads 32x32 digits; as a feature extractor, images of any size from 16x16.
+
+    `(B, in_chans, H, W) -> (B, num_classes)`
     """
+
+    sides = _SIDES
 
     def __init__(self, in_chans: int = 1, num_classes: int = 10) -> None:
         super().__init__(num_classes)
         self.add_stage(_convolve_and_average(in_chans, 6), channels=6, reduction=2)
         self.add_stage(_convolve_and_average(6, 16), channels=16, reduction=4)
-        self.head = FullyConnected(num_classes, "lenet5_modern", nn.Tanh, nn.Linear)
+        self.head = FullyConnected(num_classes, nn.Tanh, nn.Linear)
 
 
 def _convolve_and_average(in_chans: int, out_chans: int) -> nn.Sequential:

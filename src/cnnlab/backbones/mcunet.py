@@ -11,6 +11,7 @@ from timm.layers import ClassifierHead
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
+from cnnlab.backbones.blocks import conv_bn_relu, init_as_he
 from cnnlab.backbones.default_cfgs import IMAGENET_CFG
 from cnnlab.backbones.staged import StagedNet
 
@@ -85,8 +86,10 @@ class MBConv(nn.Module):
     ) -> None:
         super().__init__()
         mid = expansion * in_chans
-        self.expand = _conv_bn(in_chans, mid, 1) if expansion > 1 else nn.Identity()
-        self.depthwise = _conv_bn(mid, mid, kernel_size, stride, groups=mid)
+        self.expand = (
+            conv_bn_relu(in_chans, mid, 1, act=nn.ReLU6) if expansion > 1 else nn.Identity()
+        )
+        self.depthwise = conv_bn_relu(mid, mid, kernel_size, stride, groups=mid, act=nn.ReLU6)
         self.project = nn.Sequential(
             nn.Conv2d(mid, out_chans, 1, bias=False), nn.BatchNorm2d(out_chans)
         )
@@ -97,33 +100,23 @@ class MBConv(nn.Module):
         return x + y if self.residual else y
 
 
-def _conv_bn(
-    in_chans: int, out_chans: int, kernel_size: int, stride: int = 1, groups: int = 1
-) -> nn.Sequential:
-    """Convolution, BN, ReLU6. (B, C, H, W) -> (B, C', H / s, W / s)."""
-    padding = kernel_size // 2
-    return nn.Sequential(
-        nn.Conv2d(in_chans, out_chans, kernel_size, stride, padding, groups=groups, bias=False),
-        nn.BatchNorm2d(out_chans),
-        nn.ReLU6(inplace=True),
-    )
-
-
 class MCUNet(StagedNet):
     """3x3 stem with stride 2, five stages of MBConv blocks, average pooling.
 
+    `(B, in_chans, H, W) -> (B, num_classes)`
+
     Args:
-        stem_width: channels of the stem.
-        stages: blocks of each stage, as `expansion/kernel/channels` with spaces between.
         in_chans: image channels.
         num_classes: classes.
+        stem_width: channels of the stem.
+        stages: blocks of each stage, as `expansion/kernel/channels` with spaces between.
     """
 
     def __init__(
-        self, stem_width: int, stages: Sequence[str], in_chans: int = 3, num_classes: int = 1000
+        self, in_chans: int, num_classes: int, stem_width: int, stages: Sequence[str]
     ) -> None:
         super().__init__(num_classes)
-        self.stem = _conv_bn(in_chans, stem_width, 3, stride=2)
+        self.stem = conv_bn_relu(in_chans, stem_width, 3, stride=2, act=nn.ReLU6)
         chans = stem_width
         for index, blocks in enumerate(stages):
             stage = nn.Sequential()
@@ -134,9 +127,7 @@ class MCUNet(StagedNet):
                 chans = out_chans
             self.add_stage(stage, channels=chans, reduction=2 ** (index + 1))
         self.head = ClassifierHead(chans, num_classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):  # He et al. 2015, arXiv:1502.01852
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        init_as_he(self)
 
 
 def _build(name: str, pretrained: bool, **kwargs: Any) -> MCUNet:

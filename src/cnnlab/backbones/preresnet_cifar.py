@@ -14,13 +14,14 @@ from timm.layers import ClassifierHead, DropPath
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
-from cnnlab.backbones.default_cfgs import CIFAR_CFG
-from cnnlab.backbones.resnet_cifar import (
+from cnnlab.backbones.blocks import (
     Subsample,
+    check_se,
     count_blocks,
     init_as_he,
     squeeze_excitation,
 )
+from cnnlab.backbones.default_cfgs import CIFAR_CFG
 from cnnlab.backbones.staged import StagedNet
 
 __all__ = ["PreResNetCifar"]
@@ -79,7 +80,7 @@ class PreActBlock(nn.Module):
         in_chans: channels of the input.
         out_chans: channels of the output.
         drop_path: probability that the path is dropped.
-        se: squeeze-and-excitation of the path.
+        se_reduction: of the path's squeeze-and-excitation; None: without.
     """
 
     def __init__(
@@ -89,12 +90,12 @@ class PreActBlock(nn.Module):
         in_chans: int,
         out_chans: int,
         drop_path: float,
-        se: bool,
+        se_reduction: int | None,
     ) -> None:
         super().__init__()
         self.bn1 = nn.BatchNorm2d(in_chans)
         self.path = path
-        self.se = squeeze_excitation(out_chans) if se else nn.Identity()
+        self.se = squeeze_excitation(out_chans, se_reduction)
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
         self.shortcut = change
 
@@ -107,6 +108,8 @@ class PreActBlock(nn.Module):
 class PreActNet(StagedNet):
     """A 3x3 stem, three stages of pre-activation blocks, BN and ReLU.
 
+    `(B, in_chans, H, W) -> (B, num_classes)`
+
     Args:
         in_chans: channels of the image.
         num_classes: classes.
@@ -117,6 +120,7 @@ class PreActNet(StagedNet):
         drop_path: stochastic depth (Huang et al. 2016, arXiv:1603.09382): the last block's
             probability to be dropped, by sample; block l of L has l/L of it.
         se: squeeze-and-excitation of each block's path, before the addition.
+        se_reduction: its channels by those of the layer between.
     """
 
     def __init__(
@@ -129,8 +133,10 @@ class PreActNet(StagedNet):
         project: bool,
         drop_path: float,
         se: bool,
+        se_reduction: int,
     ) -> None:
         super().__init__(num_classes)
+        reduction = check_se(se, se_reduction)
         chans = widths[0]
         self.stem = nn.Conv2d(in_chans, chans, 3, padding=1, bias=False)
         for index, out_chans in enumerate(widths[1:]):
@@ -145,7 +151,9 @@ class PreActNet(StagedNet):
                         change = Subsample(chans, out_chans, stride)
                 drop = drop_path * (index * blocks + block + 1) / (3 * blocks)
                 stage.append(
-                    PreActBlock(path(chans, out_chans, stride), change, chans, out_chans, drop, se)
+                    PreActBlock(
+                        path(chans, out_chans, stride), change, chans, out_chans, drop, reduction
+                    )
                 )
                 chans = out_chans
             if index == 2:
@@ -158,6 +166,8 @@ class PreActNet(StagedNet):
 class PreResNetCifar(PreActNet):
     """The paper's CIFAR net.
 
+    `(B, in_chans, H, W) -> (B, num_classes)`
+
     Args:
         in_chans: channels of the image.
         num_classes: classes.
@@ -168,6 +178,7 @@ class PreResNetCifar(PreActNet):
         drop_path: stochastic depth (Huang et al. 2016, arXiv:1603.09382): the last block's
             probability to be dropped, by sample; block l of L has l/L of it.
         se: squeeze-and-excitation of each block's path, before the addition.
+        se_reduction: its channels by those of the layer between.
 
     Raises:
         UserError: a depth that the blocks do not give.
@@ -182,6 +193,7 @@ class PreResNetCifar(PreActNet):
         bottleneck: bool = True,
         drop_path: float = 0.0,
         se: bool = False,
+        se_reduction: int = 16,
     ) -> None:
         expansion = 4 if bottleneck else 1
         super().__init__(
@@ -193,6 +205,7 @@ class PreResNetCifar(PreActNet):
             project=bottleneck,
             drop_path=drop_path,
             se=se,
+            se_reduction=se_reduction,
         )
 
 

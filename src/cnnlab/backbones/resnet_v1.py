@@ -5,28 +5,28 @@ timm has the later form (shortcut B, stride in the 3x3). Stages 1-5 are the pape
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
-import torch.nn.functional as F
-from timm.layers import ClassifierHead, DropPath
+from timm.layers import ClassifierHead
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
-from torch import Tensor, nn
+from torch import nn
 
-from cnnlab.backbones.default_cfgs import IMAGENET_CFG
-from cnnlab.backbones.resnet_cifar import (
+from cnnlab.backbones.blocks import (
     BasicBlock,
+    Bottleneck,
     Shortcut,
+    StrideIn,
+    check_groups,
+    check_se,
     check_shortcut,
+    conv_bn_relu,
     init_as_he,
-    make_shortcut,
-    squeeze_excitation,
 )
+from cnnlab.backbones.default_cfgs import IMAGENET_CFG
 from cnnlab.backbones.staged import StagedNet
 from cnnlab.errors import UserError
 
 __all__ = ["ResNetV1"]
-
-StrideIn = Literal["1x1", "3x3"]
 
 _NAMES = (
     "resnet_v1", "resnet50_v1", "resnet101_v1", "resnet152_v1",
@@ -37,70 +37,12 @@ default_cfgs = generate_default_cfgs(
 )
 
 
-class Bottleneck(nn.Module):
-    """1x1, BN, ReLU, 3x3 in groups, BN, ReLU, 1x1, BN (SE), plus the shortcut, ReLU (Fig. 5).
-
-    ResNeXt's (Xie et al. 2017, arXiv:1611.05431, Fig. 3c) where there is more than one group.
-    (B, C, H, W) -> (B, C', H/s, W/s)
-
-    Args:
-        in_chans: channels of the input.
-        out_chans: channels of the output.
-        mid_chans: channels of the 3x3 convolution.
-        stride: of the block.
-        stride_in: the convolution that has the stride: the first 1x1 (the paper's) or the 3x3.
-        groups: of the 3x3 convolution.
-        shortcut: where channels change, zero padding (A) or a projection (B); or none at all.
-        drop_path: probability that the path is dropped.
-        se: squeeze-and-excitation of the path.
-    """
-
-    def __init__(
-        self,
-        in_chans: int,
-        out_chans: int,
-        mid_chans: int,
-        stride: int,
-        stride_in: StrideIn,
-        groups: int,
-        shortcut: Shortcut,
-        drop_path: float,
-        se: bool,
-    ) -> None:
-        super().__init__()
-        first, second = (stride, 1) if stride_in == "1x1" else (1, stride)
-        self.conv1 = nn.Conv2d(in_chans, mid_chans, 1, first, bias=False)
-        self.bn1 = nn.BatchNorm2d(mid_chans)
-        self.conv2 = nn.Conv2d(
-            mid_chans, mid_chans, 3, second, padding=1, groups=groups, bias=False
-        )
-        self.bn2 = nn.BatchNorm2d(mid_chans)
-        self.conv3 = nn.Conv2d(mid_chans, out_chans, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(out_chans)
-        self.se = squeeze_excitation(out_chans) if se else nn.Identity()
-        self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
-        self.shortcut = make_shortcut(shortcut, in_chans, out_chans, stride)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        y = F.relu(self.bn2(self.conv2(y)), inplace=True)
-        y = self.drop_path(self.se(self.bn3(self.conv3(y))))
-        if self.shortcut is not None:
-            y = y + self.shortcut(x)
-        return F.relu(y, inplace=True)
-
-
-def check_groups(groups: int, width_per_group: int) -> None:
-    """Refuse a 3x3 convolution without channels."""
-    for knob, value in (("groups", groups), ("width_per_group", width_per_group)):
-        if value < 1:
-            raise UserError(f"model.{knob}={value}: must be at least 1")
-
-
 class ResNetV1(StagedNet):
     """The paper's ImageNet net, residual or plain.
 
     Initialised as in the paper; no BatchNorm starts at zero.
+
+    `(B, in_chans, H, W) -> (B, num_classes)`
 
     Args:
         in_chans: channels of the image.
@@ -113,6 +55,7 @@ class ResNetV1(StagedNet):
         groups: of a bottleneck's 3x3 convolution.
         width_per_group: its channels a group in conv2_x.
         se: squeeze-and-excitation of each block's path, before the addition.
+        se_reduction: its channels by those of the layer between.
         drop_path: stochastic depth (Huang et al. 2016, arXiv:1603.09382): the last block's
             probability to be dropped, by sample; block l of L has l/L of it.
 
@@ -131,6 +74,7 @@ class ResNetV1(StagedNet):
         groups: int = 1,
         width_per_group: int = 64,
         se: bool = False,
+        se_reduction: int = 16,
         drop_path: float = 0.0,
     ) -> None:
         super().__init__(num_classes)
@@ -140,6 +84,7 @@ class ResNetV1(StagedNet):
         if stride_in not in ("1x1", "3x3"):
             raise UserError(f"model.stride_in={stride_in}: must be 1x1 or 3x3")
         check_groups(groups, width_per_group)
+        reduction = check_se(se, se_reduction)
         if not bottleneck:
             for knob, value, only in (
                 ("stride_in", stride_in, "1x1"),
@@ -148,12 +93,7 @@ class ResNetV1(StagedNet):
             ):
                 if value != only:
                     raise UserError(f"model.{knob}={value}: must be {only} without bottlenecks")
-        conv1 = nn.Sequential(
-            nn.Conv2d(in_chans, 64, 7, stride=2, padding=3, bias=False),
-            nn.BatchNorm2d(64),
-            nn.ReLU(inplace=True),
-        )
-        self.add_stage(conv1, channels=64, reduction=2)
+        self.add_stage(conv_bn_relu(in_chans, 64, 7, stride=2), channels=64, reduction=2)
         chans, done = 64, 0
         for index, blocks in enumerate(layers):
             stage = nn.Sequential()
@@ -167,11 +107,19 @@ class ResNetV1(StagedNet):
                 if bottleneck:
                     mid_chans = width * width_per_group // 64 * groups
                     module: nn.Module = Bottleneck(
-                        chans, 4 * width, mid_chans, stride, stride_in, groups, shortcut, drop, se
+                        chans,
+                        4 * width,
+                        mid_chans,
+                        stride,
+                        stride_in,
+                        groups,
+                        shortcut,
+                        drop,
+                        reduction,
                     )
                     chans = 4 * width
                 else:
-                    module = BasicBlock(chans, width, stride, shortcut, drop, se)
+                    module = BasicBlock(chans, width, stride, shortcut, drop, reduction)
                     chans = width
                 stage.append(module)
             self.add_stage(stage, channels=chans, reduction=4 * 2**index)

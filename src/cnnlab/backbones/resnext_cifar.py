@@ -11,9 +11,15 @@ from timm.layers import ClassifierHead
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import nn
 
+from cnnlab.backbones.blocks import (
+    Bottleneck,
+    check_groups,
+    check_se,
+    conv_bn_relu,
+    count_blocks,
+    init_as_he,
+)
 from cnnlab.backbones.default_cfgs import CIFAR_CFG
-from cnnlab.backbones.resnet_cifar import count_blocks, init_as_he
-from cnnlab.backbones.resnet_v1 import Bottleneck, check_groups
 from cnnlab.backbones.staged import StagedNet
 
 __all__ = ["ResNeXtCifar"]
@@ -25,6 +31,8 @@ default_cfgs = generate_default_cfgs({name: CIFAR_CFG for name in _NAMES})
 class ResNeXtCifar(StagedNet):
     """Three stages of bottlenecks with a 3x3 convolution in groups.
 
+    `(B, in_chans, H, W) -> (B, num_classes)`
+
     Args:
         in_chans: channels of the image.
         num_classes: classes.
@@ -32,6 +40,7 @@ class ResNeXtCifar(StagedNet):
         groups: of the 3x3 convolution, the paper's cardinality.
         width_per_group: its channels a group in the first stage.
         se: squeeze-and-excitation of each block's path, before the addition.
+        se_reduction: its channels by those of the layer between.
         drop_path: stochastic depth (Huang et al. 2016, arXiv:1603.09382): the last block's
             probability to be dropped, by sample; block l of L has l/L of it.
 
@@ -47,16 +56,14 @@ class ResNeXtCifar(StagedNet):
         groups: int = 8,
         width_per_group: int = 64,
         se: bool = False,
+        se_reduction: int = 16,
         drop_path: float = 0.0,
     ) -> None:
         super().__init__(num_classes)
         blocks = count_blocks(depth, layers=9, others=2)
         check_groups(groups, width_per_group)
-        self.stem = nn.Sequential(
-            nn.Conv2d(in_chans, 64, 3, padding=1, bias=False),
-            nn.BatchNorm2d(64),
-            nn.ReLU(inplace=True),
-        )
+        reduction = check_se(se, se_reduction)
+        self.stem = conv_bn_relu(in_chans, 64, 3)
         chans = 64
         for index in range(3):
             stage = nn.Sequential()
@@ -65,7 +72,9 @@ class ResNeXtCifar(StagedNet):
                 stride = 2 if index and not block else 1
                 drop = drop_path * (index * blocks + block + 1) / (3 * blocks)
                 stage.append(
-                    Bottleneck(chans, out_chans, mid_chans, stride, "3x3", groups, "B", drop, se)
+                    Bottleneck(
+                        chans, out_chans, mid_chans, stride, "3x3", groups, "B", drop, reduction
+                    )
                 )
                 chans = out_chans
             self.add_stage(stage, channels=chans, reduction=2**index)

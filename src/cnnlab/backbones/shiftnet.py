@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from timm.layers import ClassifierHead
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
+from cnnlab.backbones.blocks import Shift, init_as_he
 from cnnlab.backbones.default_cfgs import IMAGENET_CFG
 from cnnlab.backbones.staged import StagedNet
 from cnnlab.errors import UserError
@@ -26,43 +26,6 @@ default_cfgs = generate_default_cfgs(
         for name in ("shiftnet_a", "shiftnet_b", "shiftnet_c")
     }
 )
-
-
-class Shift(nn.Module):
-    """Each of k x k groups of channels moves by its own offset; no parameters (Fig. 2).
-
-    Group i, in reading order, is what a depthwise convolution gives whose kernel is 1 at place i
-    and 0 elsewhere: a 1 on the left moves the image to the right. Zeros enter at the border.
-    Channels that are left over join the centre group and stay. `(B, C, H, W) -> (B, C, H, W)`
-    """
-
-    def __init__(self, channels: int, kernel_size: int) -> None:
-        super().__init__()
-        places = kernel_size**2
-        self.kernel_size = kernel_size
-        self.sizes = [channels // places] * places
-        self.sizes[places // 2] += channels % places
-
-    def forward(self, x: Tensor) -> Tensor:
-        height, width = x.shape[-2:]
-        moved = []
-        for place, group in enumerate(x.split(self.sizes, dim=1)):
-            # An empty group would hide from `cat` that the others are channels_last.
-            if group.shape[1]:
-                row, column = divmod(place, self.kernel_size)
-                down = _clip(self.kernel_size // 2 - row, height)
-                right = _clip(self.kernel_size // 2 - column, width)
-                # A negative pad crops. Unlike a slice's, its gradient keeps channels_last.
-                moved.append(F.pad(group, (right, -right, down, -down)))
-        return torch.cat(moved, dim=1)
-
-    def extra_repr(self) -> str:
-        return f"{sum(self.sizes)}, kernel_size={self.kernel_size}"
-
-
-def _clip(offset: int, size: int) -> int:
-    """The offset within a map of `size`; by more than that, the map is empty all the same."""
-    return max(-size, min(size, offset))
 
 
 class ShiftUnit(nn.Module):
@@ -93,6 +56,8 @@ class ShiftUnit(nn.Module):
 
 class ShiftNet(StagedNet):
     """7x7 stem of 32 channels, four stages of shift units; BN and ReLU end the last.
+
+    `(B, in_chans, H, W) -> (B, num_classes)`
 
     Args:
         in_chans: image channels.
@@ -131,9 +96,7 @@ class ShiftNet(StagedNet):
             self.add_stage(stage, channels=out_chans, reduction=4 * 2**index)
             chans = out_chans
         self.head = ClassifierHead(chans, num_classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):  # He et al. 2015, arXiv:1502.01852
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        init_as_he(self)
 
 
 def _check(

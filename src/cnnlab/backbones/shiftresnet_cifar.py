@@ -11,8 +11,8 @@ from timm.layers import ClassifierHead
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
+from cnnlab.backbones.blocks import Shift, conv_bn_relu, count_blocks, init_as_he
 from cnnlab.backbones.default_cfgs import CIFAR_CFG
-from cnnlab.backbones.shiftnet import Shift
 from cnnlab.backbones.staged import StagedNet
 from cnnlab.errors import UserError
 
@@ -67,28 +67,20 @@ class ShiftResNetCifar(StagedNet):
         expansion: int = 3,
     ) -> None:
         super().__init__(num_classes)
-        if depth < 8 or depth % 6 != 2:
-            low = max(8, depth - (depth - 2) % 6)
-            raise UserError(f"model.depth={depth}: must be 6n + 2; nearest: {low} and {low + 6}")
+        blocks = count_blocks(depth, layers=6, others=2)
         if expansion < 1:
             raise UserError(f"model.expansion={expansion}: must be 1 or more")
-        self.stem = nn.Sequential(
-            nn.Conv2d(in_chans, width, 3, padding=1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(inplace=True),
-        )
+        self.stem = conv_bn_relu(in_chans, width, 3)
         chans = width
         for index in range(3):
             out_chans = width * 2**index
             stage = nn.Sequential(ShiftBlock(chans, out_chans, 2 if index else 1, expansion))
-            for _ in range((depth - 2) // 6 - 1):
+            for _ in range(blocks - 1):
                 stage.append(ShiftBlock(out_chans, out_chans, 1, expansion))
             self.add_stage(stage, channels=out_chans, reduction=2**index)
             chans = out_chans
         self.head = ClassifierHead(chans, num_classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):  # He et al. 2015, arXiv:1502.01852
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        init_as_he(self)
 
 
 def _build(name: str, pretrained: bool, **kwargs: Any) -> ShiftResNetCifar:

@@ -8,10 +8,11 @@ initial weights, and that the average pool of the downsampling unit is outside i
 from typing import Any
 
 import torch
-from timm.layers import ClassifierHead, SEModule
+from timm.layers import ClassifierHead
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
+from cnnlab.backbones.blocks import check_se, conv_bn_relu, squeeze_excitation
 from cnnlab.backbones.default_cfgs import IMAGENET_CFG
 from cnnlab.backbones.staged import StagedNet
 from cnnlab.errors import UserError
@@ -39,7 +40,7 @@ class ShuffleUnit(nn.Module):
         groups: int,
         first_groups: int,
         shuffle: bool,
-        se: bool,
+        se_reduction: int | None,
     ) -> None:
         super().__init__()
         mid = _ceil(out_chans / 4, groups)  # "bottleneck channels: 1/4 of the output"
@@ -51,7 +52,7 @@ class ShuffleUnit(nn.Module):
         self.bn2 = nn.BatchNorm2d(mid)
         self.expand = nn.Conv2d(mid, made, 1, groups=groups, bias=False)
         self.bn3 = nn.BatchNorm2d(made)
-        self.se = SEModule(made, rd_channels=made // 16) if se else nn.Identity()
+        self.se = squeeze_excitation(made, se_reduction)
         self.pool = nn.AvgPool2d(3, stride, padding=1) if stride > 1 else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -66,13 +67,16 @@ class ShuffleUnit(nn.Module):
 class ShuffleNetV1(StagedNet):
     """3x3 stem, max pooling, three stages of shuffle units with w, 2w and 4w channels.
 
+    `(B, in_chans, H, W) -> (B, num_classes)`
+
     Args:
         in_chans: image channels.
         num_classes: classes.
         groups: of the 1x1 convolutions (the deck's "group size"): 1, 2, 3, 4 or 8.
         width: the paper's s in "ShuffleNet sx", from 0.25 to 2.
         shuffle: shuffle channels between the groups.
-        se: squeeze-and-excitation with reduction 16 on what a unit makes.
+        se: squeeze-and-excitation on what a unit makes.
+        se_reduction: its channels by those of the layer between.
         shallow: half the units in each stage.
         stem_width: channels of the stem; None: 24 s, or a little more for groups of equal size.
     """
@@ -85,10 +89,12 @@ class ShuffleNetV1(StagedNet):
         width: float = 1.0,
         shuffle: bool = True,
         se: bool = False,
+        se_reduction: int = 16,
         shallow: bool = False,
         stem_width: int | None = None,
     ) -> None:
         super().__init__(num_classes)
+        reduction = check_se(se, se_reduction)
         if groups not in CHANNELS:
             raise UserError(f"model.groups={groups}: must be 1, 2, 3, 4 or 8")
         if not 0.25 <= width <= 2:
@@ -102,11 +108,7 @@ class ShuffleNetV1(StagedNet):
                 f"model.knobs.stem_width={stem_width}: must be below {out_chans} and differ from "
                 f"it by a multiple of groups={groups}"
             )
-        stem = nn.Sequential(
-            nn.Conv2d(in_chans, stem_width, 3, 2, padding=1, bias=False),
-            nn.BatchNorm2d(stem_width),
-            nn.ReLU(inplace=True),
-        )
+        stem = conv_bn_relu(in_chans, stem_width, 3, stride=2)
         self.add_stage(stem, channels=stem_width, reduction=2)
         self.add_stage(nn.MaxPool2d(3, 2, padding=1), channels=stem_width, reduction=4)
         chans = stem_width
@@ -117,7 +119,7 @@ class ShuffleNetV1(StagedNet):
                 first_groups = groups if index or unit else 1
                 stride = 1 if unit else 2
                 stage.append(
-                    ShuffleUnit(chans, out_chans, stride, groups, first_groups, shuffle, se)
+                    ShuffleUnit(chans, out_chans, stride, groups, first_groups, shuffle, reduction)
                 )
                 chans = out_chans
             self.add_stage(stage, channels=chans, reduction=8 * 2**index)

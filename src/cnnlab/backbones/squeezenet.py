@@ -95,6 +95,8 @@ class SqueezeNet(StagedNet):
 
     Weights begin as He et al.'s (fan-in; deck 2's code), biases at 0, conv10 at N(0, 0.01).
 
+    `(B, in_chans, H, W) -> (B, num_classes)`
+
     Args:
         in_chans: channels of the image.
         num_classes: classes.

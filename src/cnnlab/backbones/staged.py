@@ -1,9 +1,11 @@
 """What every home-made net has in common: children that run in order, and timm's protocol."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
+
+from cnnlab.errors import UserError
 
 
 class StagedNet(nn.Module):
@@ -18,6 +20,9 @@ class StagedNet(nn.Module):
     """
 
     head: nn.Module
+    sides: ClassVar[range | None] = None
+    """Heights and widths in pixels that the classifier takes, where its fully connected layers are
+    of a fixed size; None: any. As a feature extractor every net takes others."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
@@ -50,7 +55,24 @@ class StagedNet(nn.Module):
         return self.head(features)
 
     def forward(self, images: Tensor) -> Tensor:
+        self._check_size(*images.shape[-2:])
         return self.forward_head(self.forward_features(images))
+
+    def _check_size(self, height: int, width: int) -> None:
+        """Before the stages, which fail on images far too small in torch's words.
+
+        Raises:
+            UserError: the classifier does not take this size.
+        """
+        if self.sides is not None and not {height, width}.issubset(self.sides):
+            # timm writes the configuration of the name that was asked for into a net.
+            cfg: Any = getattr(self, "pretrained_cfg", {})
+            low, high = self.sides[0], self.sides[-1]
+            raise UserError(
+                f"model.name={cfg.get('architecture', type(self).__name__)} classifies images of "
+                f"{low}x{low} to {high}x{high} pixels (its fully connected layers have a fixed "
+                f"size); these have {height}x{width}"
+            )
 
     def get_classifier(self) -> nn.Module:
         """The last linear layer."""

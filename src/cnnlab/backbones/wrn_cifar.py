@@ -10,9 +10,9 @@ from typing import Any
 
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 
+from cnnlab.backbones.blocks import count_blocks
 from cnnlab.backbones.default_cfgs import CIFAR_CFG
 from cnnlab.backbones.preresnet_cifar import PreActNet, basic_path
-from cnnlab.backbones.resnet_cifar import count_blocks
 from cnnlab.errors import UserError
 
 __all__ = ["WRNCifar"]
@@ -27,6 +27,8 @@ default_cfgs = generate_default_cfgs({name: CIFAR_CFG | {"first_conv": "stem"} f
 class WRNCifar(PreActNet):
     """WRN-depth-widen, as in the released code: projections without BN where channels change.
 
+    `(B, in_chans, H, W) -> (B, num_classes)`
+
     Args:
         in_chans: channels of the image.
         num_classes: classes.
@@ -36,6 +38,7 @@ class WRNCifar(PreActNet):
         drop_path: stochastic depth (Huang et al. 2016, arXiv:1603.09382): the last block's
             probability to be dropped, by sample; block l of L has l/L of it.
         se: squeeze-and-excitation of each block's path, before the addition.
+        se_reduction: its channels by those of the layer between.
 
     Raises:
         UserError: a depth that is not 6n + 4; a factor below 1.
@@ -50,6 +53,7 @@ class WRNCifar(PreActNet):
         dropout: float = 0.0,
         drop_path: float = 0.0,
         se: bool = False,
+        se_reduction: int = 16,
     ) -> None:
         if widen < 1:
             raise UserError(f"model.widen={widen}: must be at least 1")
@@ -62,6 +66,7 @@ class WRNCifar(PreActNet):
             project=True,
             drop_path=drop_path,
             se=se,
+            se_reduction=se_reduction,
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import nn
 
-from cnnlab.backbones.alexnet import FullyConnected, initialise, local_response_norm
+from cnnlab.backbones.blocks import FullyConnected, init_as_alexnet, local_response_norm
 from cnnlab.backbones.default_cfgs import IMAGENET_CFG
 from cnnlab.backbones.staged import StagedNet
 from cnnlab.errors import UserError
@@ -26,6 +26,8 @@ class ZFNet(StagedNet):
     Weights begin at N(0, 0.01), biases at 0 (section 3). Classifies images of 213x213 to 244x244
     pixels; as a feature extractor, any size from 21x21.
 
+    `(B, in_chans, H, W) -> (B, num_classes)`
+
     Args:
         in_chans: channels of the image.
         num_classes: classes.
@@ -35,6 +37,8 @@ class ZFNet(StagedNet):
     Raises:
         UserError: not three positive numbers of filters.
     """
+
+    sides = range(213, 245)  # whose pooled maps are 6x6
 
     def __init__(
         self,
@@ -59,9 +63,8 @@ class ZFNet(StagedNet):
         self.add_stage(pool_and_norm, channels=96, reduction=4)
         self.add_stage(nn.Sequential(conv2, nn.ReLU(inplace=True)), channels=256, reduction=8)
         self.add_stage(stage4, channels=chans, reduction=16)
-        takes = "zfnet classifies images of 213x213 to 244x244"
-        self.head = FullyConnected(chans, num_classes, dropout, takes)
-        initialise(self)
+        self.head = FullyConnected(chans, num_classes, dropout)
+        init_as_alexnet(self)
 
 
 def _build(name: str, pretrained: bool, **kwargs: Any) -> ZFNet:
