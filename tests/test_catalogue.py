@@ -36,7 +36,7 @@ def test_a_labs_folder_joins(tmp_path: Path):
         "defaults: [resnet20_cifar, _self_]\nname: resnet20_cifar\nbeta: 3\n"
     )
     (ours,) = entries("ours", [tmp_path])
-    knobs = ("width", "shortcut", "drop_path", "se", "beta")
+    knobs = ("width", "shortcut", "drop_path", "se", "se_reduction", "beta")
     decks = FOUND["resnet20_cifar"].decks
     assert ours == Entry("ours", "Our net (us, 2026).", decks, 1.5, 0.02, "3x32x32", knobs)
 

@@ -16,6 +16,7 @@ RANGES = {
     "model.freeze": _NOT_NEGATIVE,
     "model.image_size": _COUNT,
     "model.groups": _COUNT,
+    "model.se_reduction": _COUNT,
     "model.width_per_group": _COUNT,
     "model.layers": _COUNT,
     "model.depths": _COUNT,
