@@ -57,6 +57,9 @@ def test_models_lists_named_configs_and_timms(capsys):
     assert "convnext" not in named
     timms = say(capsys, "models", "vgg1", "--timm").split()
     assert {"vgg11", "vgg16_bn"} <= set(timms)
+    of_deck = say(capsys, "models", "LeNet", "--deck", "3")
+    assert "lenet5_modern" in of_deck
+    assert "no such name in deck 4" in fail(capsys, "models", "lenet5", "--deck", "4")
     assert "resnet20_cifar" in say(capsys, "models", "cifar", "--timm").split()
 
 
@@ -83,6 +86,11 @@ def test_fold_proves_equality_on_statistics_that_are_not_the_identity(capsys, mo
     assert "folding changed the net" in fail(capsys, *words)
 
 
+def test_fold_takes_the_net_of_a_data_set(capsys):
+    out = say(capsys, "fold", "model=lenet5_modern", "data=digits", "trainer.threads=1")
+    assert "0 of 0 BatchNorm layers folded" in out
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", choices(f.stem for f in (CONF / "model").glob("*.yaml")))
 def test_cost_answers_for_every_name(capsys, name):
@@ -101,7 +109,7 @@ def test_cost_answers_for_every_name(capsys, name):
         (["cost", "model=resnet50", "--input"], "a value is missing"),
         (["cost", "modle=resnet50"], "modle"),
         (["test"], "no weights"),
-        (["models", "--bogus"], "models --bogus: takes [PATTERN]"),
+        (["models", "--bogus"], "models --bogus: takes [WORD]"),
         (["models", "nosuchnet"], "models *nosuchnet*: no such name"),
         (
             ["cost", "model=timm", "model.name=vit_tiny_patch16_224", "--input", "3x32x32"],

@@ -35,6 +35,8 @@ def train(runs: Path, *words: str) -> RunData:
         ["callbacks=[default,early_stopping]"],
         ["trainer.precision=bf16-mixed", "trainer.channels_last=true"],
         ["trainer.accumulate=2"],
+        ["recipe=gentle"],
+        ["data.image_size=34"],
         ["trainer.profiler=simple"],
         ["loss=focal"],
         ["loss=focal", "loss.class_weights=balanced"],
@@ -60,6 +62,20 @@ def test_it_trains(tmp_path, words):
     assert finished.status == "finished"
     assert 0 <= finished.metrics["test/top1"] <= 1
     assert finished.history["train/loss"].values
+
+
+def test_a_result_at_chance_says_so(tmp_path, capsys):
+    words = ["optimizer=sgd", "optimizer.lr=1e-9", "trainer.max_epochs=1", "model.seed=3"]
+    finished = train(tmp_path, *words)
+    hint = "hardly better than the most frequent class (0.1019)"
+    assert (finished.metrics["test/top1"] < 0.15) == (hint in capsys.readouterr().out)
+
+
+def test_a_net_without_normalisation_learns_gently(tmp_path, capsys):
+    words = ["model=lenet5", "recipe=gentle", "scheduler=cosine_gentle", "data.batch_size=64"]
+    finished = train(tmp_path, *words, "trainer.limit_train_batches=1.0")
+    assert finished.metrics["test/top1"] > 0.5
+    assert "hardly better" not in capsys.readouterr().out
 
 
 def test_a_compiled_net_trains_and_its_weights_load_in_one_that_is_not(tmp_path):

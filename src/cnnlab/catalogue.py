@@ -52,6 +52,10 @@ class Entry:
     input_size: str
     knobs: tuple[str, ...]
 
+    def is_in(self, deck: str) -> bool:
+        """Whether that deck, `2` or `002`, shows it."""
+        return deck.zfill(3) in self.decks.split()
+
 
 def entries(pattern: str, folders: Iterable[Path] = (CONF,)) -> Iterator[Entry]:
     """The nets whose name matches, of all config folders."""

@@ -17,10 +17,11 @@ python -m cnnlab VERB [words]
 
   cost    model=resnext50_32x4d [--json]    layer by layer: shape, parameters, MACs, activations, receptive field;
                                             at the net's own input, or that of data=SET; --input 3x224x224
-  models  [PATTERN] [--timm]                named configs (deck, parameters, GMACs, knobs), also of --config-dir DIR;
+  models  [WORD] [--deck 2] [--timm]        named configs (deck, parameters, GMACs, knobs), also of --config-dir DIR;
                                             with --timm every net of model=timm model.name=NAME
-  verify  [PATTERN]                         published parameters and MACs beside measured ones
-  fold    model=NET [model.weights=RUN]     BatchNorm folded: which layers, the difference, latency before and after
+  verify  [WORD]                            published parameters and MACs beside measured ones
+  fold    model=NET [model.weights=RUN]     BatchNorm folded: which layers, the difference, latency before and after;
+                                            with data=SET at its size and channels
   check   data=SET model=NET                before the long run: config, files (20,000 a split at most), one step, cost
   test    RUN/checkpoints/best.ckpt [--json]           the test split again, with the run's own config and precision
   test    model=NET model.weights=FILE data=SET        any weights, in float32
@@ -62,20 +63,11 @@ def cost(words: list[str]) -> None:
     from cnnlab.complexity.count import count
     from cnnlab.complexity.table import render, to_dict
 
-    make = None
-    if any(word.startswith("data=") for word in words):
-        from cnnlab.tasks.build import build_parts
-
-        data, task = build_parts(composed.cfg)
-        net, size = task.net, (data.channels, *data.image_size)
-    else:
-        make = instantiate(composed.cfg.model)
-        net = make()
-        size = tuple(net.pretrained_cfg["input_size"])
+    net, size = _net(composed)
     if given:
         size = _parse_size(given)
-        if make is not None and size[0] != 3:
-            net = make(in_chans=size[0])
+        if not _names_data(composed) and size[0] != 3:
+            net = instantiate(composed.cfg.model)(in_chans=size[0])
     counted = count(net, size)
     print(json.dumps(to_dict(counted)) if as_json else render(counted))
 
@@ -87,10 +79,12 @@ def models(words: list[str]) -> None:
 
     timm_too, words = _flag(words, "--timm")
     own, words = _option(words, "--config-dir", "labconf")
+    deck, words = _option(words, "--deck", "2")
     if len(words) > 1 or any(word.startswith("-") for word in words):
-        raise UserError(f"models {' '.join(words)}: takes [PATTERN] [--timm] [--config-dir DIR]")
-    pattern = words[0] if words else "*"
-    pattern = pattern if "*" in pattern else f"*{pattern}*"
+        raise UserError(
+            f"models {' '.join(words)}: takes [WORD] [--deck N] [--timm] [--config-dir DIR]"
+        )
+    pattern = _pattern(words)
     if timm_too:
         import timm
 
@@ -99,10 +93,11 @@ def models(words: list[str]) -> None:
         lines = timm.list_models(pattern)
     else:
         folders = [CONF, *([Path(own)] if own else [])]
-        found = list(entries(pattern, folders))
+        found = [e for e in entries(pattern, folders) if deck is None or e.is_in(deck)]
         lines = list(table(found)) if found else []
     if not lines:
-        other = "" if timm_too else "; nets that only timm names: --timm"
+        other = f" in deck {deck}" if deck else ""
+        other += "" if timm_too else "; nets that only timm names: --timm"
         raise UserError(f"models {pattern}: no such name{other}")
     print("\n".join(lines))
 
@@ -110,20 +105,21 @@ def models(words: list[str]) -> None:
 def verify(words: list[str]) -> None:
     """Print published beside measured costs; exit code 1 where they differ without a reason."""
     if len(words) > 1 or any(word.startswith("-") for word in words):
-        raise UserError(f"verify {' '.join(words)}: takes [PATTERN]")
-    from cnnlab.verify import compare, table
+        raise UserError(f"verify {' '.join(words)}: takes [WORD]")
+    from cnnlab.verify import compare, published, table
 
+    rows = published(_pattern(words))
+    if not rows:
+        raise UserError(f"verify {words[0]}: no published net of that name")
     seen: list[Comparison] = []
 
     def each() -> "Iterator[Comparison]":
-        for comparison in compare(words[0] if words else "*"):
+        for comparison in compare(rows):
             seen.append(comparison)
             yield comparison
 
     for line in table(each()):
         print(line, flush=True)
-    if not seen:
-        raise UserError(f"verify {words[0]}: no published net of that name")
     counts = Counter(comparison.verdict for comparison in seen)
     print(", ".join(f"{number} {verdict}" for verdict, number in counts.most_common()))
     if counts["DIFFERS"] or counts["stale"]:
@@ -133,16 +129,13 @@ def verify(words: list[str]) -> None:
 def fold(words: list[str]) -> None:
     """Fold BatchNorm into the layers before it; say what changed in numbers and in time."""
     composed = _checked(words)
-    from hydra.utils import instantiate
-
     from cnnlab.surgery.fold_bn import MAX_DIFFERENCE, effect, vary_statistics
     from cnnlab.surgery.fold_bn import fold as folded
 
-    net = instantiate(composed.cfg.model)()
+    net, size = _net(composed)
     given = composed.cfg.model.weights is not None
     if not given:
         vary_statistics(net)
-    size = tuple(net.pretrained_cfg["input_size"])
     after, report = folded(net, size)
     print(report)
     found = effect(net, after, size, composed.cfg.trainer.threads)
@@ -151,12 +144,32 @@ def fold(words: list[str]) -> None:
     print(f"outputs  differ by {found.difference:.1e} of the largest, on noise, with {whose}")
     print(
         f"latency  {found.before.median_ms:.3g} ms before, {found.after.median_ms:.3g} ms after "
-        f"({faster:.2f} times as fast; {found.after.device}, {found.after.threads} threads)"
+        f"({faster:.2f} times as fast; {found.after.device}, {found.after.threads} thread{'s' * (found.after.threads > 1)})"
     )
     if not found.difference <= MAX_DIFFERENCE:  # NaN is no equality
         raise UserError(
             f"the outputs differ by more than {MAX_DIFFERENCE:g}: folding changed the net"
         )
+
+
+def _names_data(composed: Any) -> bool:
+    return any(word.startswith("data=") for word in composed.overrides)
+
+
+def _net(composed: Any) -> tuple[Any, tuple[int, int, int]]:
+    """The net at its own input, or the one for the data set that the words name at that of the set.
+
+    The files of the set must be there: they tell the classes.
+    """
+    from hydra.utils import instantiate
+
+    from cnnlab.tasks.build import build_parts
+
+    if _names_data(composed):
+        data, task = build_parts(composed.cfg)
+        return task.net, (data.channels, *data.image_size)
+    net = instantiate(composed.cfg.model)()
+    return net, tuple(net.pretrained_cfg["input_size"])
 
 
 def check(words: list[str]) -> None:
@@ -199,6 +212,12 @@ def _checked(words: list[str]) -> Any:
     composed = compose(words)
     check_config(composed)
     return composed
+
+
+def _pattern(words: list[str]) -> str:
+    """For names, which have no capitals: `shuffle` stands for `*shuffle*`."""
+    word = words[0].lower() if words else "*"
+    return word if "*" in word else f"*{word}*"
 
 
 def _flag(words: list[str], name: str) -> tuple[bool, list[str]]:

@@ -23,6 +23,9 @@ from cnnlab.tracking.checkpoint_io import AtomicCheckpointIO
 from cnnlab.tracking.folder import check_resumable
 from cnnlab.tracking.record import RunRecord
 
+AT_CHANCE = 1.5
+"""A top-1 below so many times the most frequent class's share is worth a line at the end."""
+
 
 class Experiment:
     """A composed and checked config on its way to a finished run folder.
@@ -154,6 +157,7 @@ class Experiment:
                 "",
                 f"result   {'  '.join(shown)}",
                 f"         of the {which or 'last state'}",
+                *self._at_chance(metrics),
                 *(
                     [f"skipped  unreadable images: {', '.join(skipped)}; named in run.json"]
                     if skipped
@@ -165,6 +169,17 @@ class Experiment:
                 "         python train.py --help",
             ]
         )
+
+    def _at_chance(self, metrics: dict[str, float]) -> list[str]:
+        """A line where the net is hardly better than the most frequent class would be."""
+        counts = self.data.class_counts
+        chance = max(counts) / sum(counts)
+        if metrics.get("test/top1", 1.0) > AT_CHANCE * chance:
+            return []
+        return [
+            f"         hardly better than the most frequent class ({chance:.4f}): train longer, or "
+            "gentler (recipe=gentle, a smaller optimizer.lr)"
+        ]
 
     def _timed(self, key: str, act: Callable[[], Any]) -> None:
         start = time.monotonic()

@@ -60,11 +60,14 @@ class Comparison:
         return "uncertain" if self.row.uncertain else "DIFFERS"
 
 
-def compare(pattern: str = "*") -> Iterator[Comparison]:
-    """Measure the nets whose name matches, row by row, on the meta device."""
-    for row in rows():
-        if row.name and row.input_size and fnmatch(row.name, pattern):
-            yield measure(row)
+def published(pattern: str = "*") -> list[Row]:
+    """The rows of nets whose name matches."""
+    return [row for row in rows() if row.name and row.input_size and fnmatch(row.name, pattern)]
+
+
+def compare(found: Iterable[Row]) -> Iterator[Comparison]:
+    """Measure the nets of `found`, row by row, on the meta device."""
+    return map(measure, found)
 
 
 def measure(row: Row) -> Comparison:

@@ -20,6 +20,9 @@ _OURS = (
 )  # fmt: skip
 """Arguments of timm that `create` itself sets, or that would load weights unseen."""
 
+_FOUR_STAGES = ("layers", "depths", "dims", "kernel_sizes")
+"""Knobs of timm's ResNet and ConvNeXt, whose code is written for four stages and does not check."""
+
 
 def create(
     num_classes: int | None = None,
@@ -60,6 +63,9 @@ def create(
     entry = _entry(name)
     words = TIMM_WORDS if entry.__module__.startswith("timm.") else {}
     given = {key: _plain(value) for key, value in own.items() if value is not None}
+    for key in _FOUR_STAGES if words else ():
+        if isinstance(given.get(key), list) and len(given[key]) != 4:
+            raise UserError(f"model.{key}={given[key]}: must be 4 numbers, one a stage")
     arguments: dict[str, Any] = {words.get(key, key): value for key, value in given.items()}
     keys = {words.get(key, key): f"model.{key}" for key in given}
     for key, value in knobs.items():

@@ -136,6 +136,8 @@ def check(genotype: Any) -> None:
         key = f"model.genotype.{name}"
         if not isinstance(cell, Mapping) or set(cell) != {"blocks", "concat"}:
             raise UserError(f"{key}: must have blocks and concat")
+        if not all(isinstance(part, list | tuple) for part in cell.values()):
+            raise UserError(f"{key}: blocks and concat must be lists")
         for index, block in enumerate(cell["blocks"]):
             at = f"{key}.blocks[{index}]={block}"
             if len(block) not in (2, 3) or _with_add(block)[2] not in ("add", "concat"):

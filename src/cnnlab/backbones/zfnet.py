@@ -48,8 +48,8 @@ class ZFNet(StagedNet):
         dropout: float = 0.5,
     ) -> None:
         super().__init__(num_classes)
-        if len(filters) != 3 or min(filters) < 1:
-            raise UserError(f"model.filters={list(filters)}: must be three positive numbers")
+        if isinstance(filters, int) or len(filters) != 3 or min(filters) < 1:
+            raise UserError(f"model.filters={filters}: must be three positive numbers")
         conv1 = nn.Conv2d(in_chans, 96, 7, stride=2, padding=1)
         conv2 = nn.Conv2d(96, 256, 5, stride=2)
         stage4 = nn.Sequential(nn.MaxPool2d(3, 2, padding=1), local_response_norm())

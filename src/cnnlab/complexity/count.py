@@ -91,7 +91,7 @@ def count(net: nn.Module, input_size: tuple[int, int, int], *, training: bool = 
             ledger = _Ledger(twin, fields, flops, activations)
             try:
                 twin(image)
-            except (RuntimeError, AssertionError, ValueError) as error:
+            except (RuntimeError, AssertionError, ValueError, IndexError) as error:
                 raise _refusal(error, input_size, net) from error
     return Cost(
         params=sum(p.numel() for p in net.parameters()) + _frozen(net),
@@ -113,10 +113,12 @@ def _frozen(net: nn.Module) -> int:
 def _refusal(error: Exception, input_size: tuple[int, int, int], net: nn.Module) -> UserError:
     place = traceback.extract_tb(error.__traceback__)[-1]
     said = str(error).strip().partition("\n")[0] or type(error).__name__
-    line = (
-        f"the net does not take an input of {'x'.join(map(str, input_size))}: {said} "
-        f"({Path(place.filename).name}, line {place.lineno})"
-    )
+    line = said
+    if not isinstance(error, UserError):  # the net's own says all
+        line = (
+            f"the net does not take an input of {'x'.join(map(str, input_size))}: {said} "
+            f"({Path(place.filename).name}, line {place.lineno})"
+        )
     made_for = getattr(getattr(net, "backbone", net), "pretrained_cfg", {}).get("input_size")
     if made_for is not None and input_size[1:] != made_for[1:]:
         line += f"; it is made for {made_for[1]}x{made_for[2]}: data.image_size={made_for[1]}"
