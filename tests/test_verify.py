@@ -14,7 +14,6 @@ def _cost(row: Row) -> float:
 
 
 NAMED = [row for row in rows() if row.name]
-DEEP = ("1202_cifar", "1001_cifar")
 TIMMS = [row for row in NAMED if row.must_write == "no"]
 SMALLEST = {
     min((r for r in TIMMS if r.system == of), key=_cost) for of in {r.system for r in TIMMS}
@@ -23,7 +22,7 @@ SMALLEST = {
 
 def is_slow(row: Row) -> bool:
     """Of timm's nets the fast tests count the cheapest of each system."""
-    return row.name.endswith(DEEP) or (row.must_write == "no" and row not in SMALLEST)
+    return row.must_write == "no" and row not in SMALLEST
 
 
 CASES = [

@@ -38,8 +38,6 @@ def parameters(name):
 
 
 OURS = [n for n in timm.list_models() if timm.model_entrypoint(n).__module__.startswith("cnnlab.")]
-DEEP = ("1202_cifar", "1001_cifar")
-EACH = [pytest.param(n, marks=[pytest.mark.slow] if n.endswith(DEEP) else []) for n in OURS]
 SMALLEST = [
     min(
         (n for n in OURS if family(n) == of and "1001" not in n and "1202" not in n), key=parameters
@@ -73,13 +71,13 @@ def test_nothing_is_lost():
     assert len(SMALLEST) >= 20
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", OURS)
 def test_name_and_file_are_new_to_timm(name):
     assert not hasattr(timm.models, name)
     assert not hasattr(timm.models, timm.model_entrypoint(name).__module__.rpartition(".")[2])
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", OURS)
 def test_default_cfg_tells_the_truth(name):
     net = meta(name).eval()
     if not isinstance(net, StagedNet):
@@ -99,7 +97,7 @@ def test_default_cfg_tells_the_truth(name):
     assert set(children[len(first + stages) :]) <= {"head", "aux"}
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", OURS)
 def test_declared_channels_and_strides_are_real(name):
     net = meta(name, features_only=True).eval()
     info = net.feature_info
@@ -153,7 +151,7 @@ def _last(output):
     return output[0] if isinstance(output, tuple) else output
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", OURS)
 def test_features_of_odd_sizes(name):
     net = meta(name, features_only=True).eval()
     channels, height, width = net.default_cfg["input_size"]
@@ -166,13 +164,13 @@ def test_features_of_odd_sizes(name):
         assert b.shape[-1] - a.shape[-1] in (0, -1)
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", OURS)
 def test_misspelt_knob(name):
     with pytest.raises(TypeError, match="widht"):
         timm.create_model(name, widht=4)
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", OURS)
 def test_segmentation_encoder(name):
     reductions = meta(name, features_only=True).feature_info.reduction()
     if not all(2 * a == b for a, b in pairwise(reductions)):
@@ -191,7 +189,7 @@ def test_segmentation_encoder(name):
     assert growth[-len(reductions) :] == [96 // reduction for reduction in reductions]
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", OURS)
 def test_classifier_can_be_replaced_and_removed(name):
     net = fresh(name).eval()
     with torch.device("meta"):
@@ -203,7 +201,7 @@ def test_classifier_can_be_replaced_and_removed(name):
     assert net(image(net)).shape == meta(name, num_classes=0).eval()(image(net)).shape
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", OURS)
 def test_layer_groups_run_from_stem_to_head(name):
     net = meta(name)
     if not isinstance(net, StagedNet):
