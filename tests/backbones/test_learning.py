@@ -45,7 +45,7 @@ TIMMS = {
     "resnet": "resnet18",
     "preactivation": "resnetv2_18",
     "senet": "legacy_seresnet18",
-    "mobilenetv2": "mobilenetv2_035",
+    "mobilenetv2": "mobilenetv2_100",
     "mobilenetv3": "mobilenetv3_small_050",
     "efficientnet": "efficientnet_b0",
     "efficientnetv2": "efficientnetv2_rw_t",
