@@ -10,7 +10,7 @@ ANYONE = {"errors", "seeding", "atomic"}
 ALLOWED = {
     "backbones": set(),
     "heads": {"boxes"},
-    "losses": {"boxes"},
+    "losses": {"boxes", "pixels"},
     "data": set(),
     "metrics": set(),
     "complexity": set(),

@@ -44,3 +44,16 @@ def test_weights_follow_the_module_but_not_the_checkpoint():
 def test_bf16_logits_lose_in_float32():
     loss = CrossEntropy(label_smoothing=0.0, class_weights=None)(LOGITS.bfloat16(), IDS)
     torch.testing.assert_close(loss, F.cross_entropy(LOGITS.bfloat16().float(), IDS))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("weights", [None, [0.5, 3.0, 1.0]])
+def test_of_masks_equals_torchs_where_pixels_count(smoothing, weights):
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 3, 5, 5, generator=generator)
+    targets = torch.randint(3, (2, 5, 5), generator=generator)
+    targets[0, :2] = 255
+    weight = None if weights is None else torch.tensor(weights)
+    theirs = F.cross_entropy(logits, targets, weight, ignore_index=255, label_smoothing=smoothing)
+    ours = CrossEntropy([1] * 3, label_smoothing=smoothing, class_weights=weights)
+    torch.testing.assert_close(ours(logits, targets), theirs)

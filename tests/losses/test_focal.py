@@ -48,3 +48,14 @@ def test_finite_where_the_softmax_is_0_or_1(gamma, targets):
     loss.backward()
     assert loss.isfinite()
     assert logits.grad.isfinite().all()
+
+
+def test_of_masks_is_that_of_their_pixels():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 3, 4, 4, generator=generator)
+    targets = torch.randint(3, (2, 4, 4), generator=generator)
+    targets[1, 2:] = 255
+    loss = Focal([1] * 3, gamma=2.0, class_weights=[0.5, 3.0, 1.0])
+    flat, ids = logits.movedim(1, -1).flatten(0, 2), targets.flatten()
+    expected = loss(flat[ids != 255], ids[ids != 255])
+    torch.testing.assert_close(loss(logits, targets), expected)

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cnnlab.losses.class_weights import class_weights as weights_for
+from cnnlab.losses.regions import two_classes
+from cnnlab.pixels import IGNORE, split
 
 
 class CrossEntropy(nn.Module):
@@ -14,12 +16,14 @@ class CrossEntropy(nn.Module):
 
     q is the target after label smoothing e: `q_c = (1 - e) t_c + e / K` (Szegedy et al. 2016), t
     one-hot or, after mixup, the shares of the mixed classes. The mean over the batch: of class ids
-    weighted by `w_y`, of shares plain (torch's definitions for the two).
+    weighted by `w_y`, of shares plain (torch's definitions for the two). Of masks it is the mean
+    over the pixels that count, and 0 where none does (torch: NaN).
 
-    logits `(B, K)`; targets int64 `(B,)` or float `(B, K)`; returns a scalar.
+    logits `(B, K)`; targets int64 `(B,)` or float `(B, K)`; returns a scalar. Or logits
+    `(B, K, H, W)`, `(B, 1, H, W)` for two classes; targets int64 `(B, H, W)`, 255 = ignore.
     """
 
-    tasks = ("classification",)
+    tasks = ("classification", "segmentation")
     weight: Tensor | None
 
     def __init__(
@@ -39,6 +43,30 @@ class CrossEntropy(nn.Module):
         return self.weight
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        return F.cross_entropy(
-            logits.float(), targets, self.weight, label_smoothing=self.label_smoothing
+        if logits.ndim == 2:
+            return F.cross_entropy(
+                logits.float(), targets, self.weight, label_smoothing=self.label_smoothing
+            )
+        losses = F.cross_entropy(
+            two_classes(logits),
+            targets,
+            self.weight,
+            ignore_index=IGNORE,
+            reduction="none",
+            label_smoothing=self.label_smoothing,
         )
+        return mean_over_pixels(losses, targets, self.weight)
+
+
+def mean_over_pixels(losses: Tensor, targets: Tensor, weight: Tensor | None) -> Tensor:
+    """The mean over the pixels that count, of which a class may have a weight; 0 of none.
+
+    Args:
+        losses: `(B, H, W)`, times that weight already, 0 where ignored.
+        targets: int64 `(B, H, W)`, 255 = ignore.
+        weight: `(K,)`, or None.
+    """
+    labels, counts = split(targets)
+    shares = counts.float() if weight is None else weight[labels].where(counts, 0.0)
+    total = shares.sum()
+    return losses.sum() / total.where(total > 0, 1.0)

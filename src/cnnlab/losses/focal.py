@@ -8,6 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cnnlab.losses.class_weights import class_weights as weights_for
+from cnnlab.losses.cross_entropy import mean_over_pixels
+from cnnlab.losses.regions import two_classes
+from cnnlab.pixels import IGNORE
 
 
 class Focal(nn.Module):
@@ -18,9 +21,11 @@ class Focal(nn.Module):
     several labels of an image would compete: those have a loss of their own, `SigmoidFocal`.
 
     logits `(B, K)`; targets int64 `(B,)` or, after mixup, float `(B, K)` shares; returns a scalar.
+    Or logits `(B, K, H, W)`, `(B, 1, H, W)` for two classes; targets int64 `(B, H, W)`, 255 =
+    ignore, as in `CrossEntropy`. The paper's alpha is a weight a class.
     """
 
-    tasks = ("classification",)
+    tasks = ("classification", "segmentation")
     weight: Tensor | None
 
     def __init__(
@@ -40,10 +45,14 @@ class Focal(nn.Module):
         return self.weight
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        log_p = logits.float().log_softmax(1)
+        of_pixels = logits.ndim == 4
+        log_p = (two_classes(logits) if of_pixels else logits.float()).log_softmax(1)
         # 1 - p without cancellation; not 0, where the slope of a power below 1 is infinite.
         rest = (-torch.expm1(log_p)).clamp(min=torch.finfo(log_p.dtype).tiny)
         terms = rest**self.gamma * log_p
+        if of_pixels:
+            losses = F.nll_loss(terms, targets, self.weight, ignore_index=IGNORE, reduction="none")
+            return mean_over_pixels(losses, targets, self.weight)
         if targets.ndim == 1:
             return F.nll_loss(terms, targets, self.weight)
         weighted = targets if self.weight is None else targets * self.weight

@@ -1,0 +1,65 @@
+"""How far soft predictions and masks overlap, class by class: what Dice and its kin are made of."""
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from cnnlab.pixels import split
+
+Absent = Literal["skip", "count"]
+"""What a class without a pixel in the target does: it is left out of the mean, or it counts (its
+false positives cost; nothing predicted costs nothing)."""
+
+
+class Regions(NamedTuple):
+    """Sums over pixels that count: `(K,)` over the batch, or `(B, K)` of each image; float32."""
+
+    both: Tensor
+    """Of the probability where the class is true."""
+    predicted: Tensor
+    """Of the probability."""
+    true: Tensor
+    """Of the truth: pixels of the class."""
+
+
+def two_classes(logits: Tensor) -> Tensor:
+    """float32; one logit z a pixel (a sigmoid) becomes the two of an equal softmax, 0 and z."""
+    logits = logits.float()
+    return F.pad(logits, (0, 0, 0, 0, 1, 0)) if logits.shape[1] == 1 else logits
+
+
+def soft_and_true(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Probabilities, truth, and which pixels count.
+
+    Args:
+        logits: `(B, K, H, W)`, or `(B, 1, H, W)` for two classes.
+        targets: int64 `(B, H, W)`.
+
+    Returns:
+        float32 and bool `(B, K, H, W)`, both 0 in ignored pixels; bool `(B, 1, H, W)`.
+    """
+    labels, counts = split(targets)
+    counts = counts.unsqueeze(1)
+    logits = two_classes(logits)
+    # Not a product: the softmax of an ignored pixel may be NaN.
+    probabilities = logits.softmax(1).where(counts, 0.0)
+    classes = torch.arange(logits.shape[1], device=logits.device).view(-1, 1, 1)
+    return probabilities, (labels.unsqueeze(1) == classes) & counts, counts
+
+
+def regions(logits: Tensor, targets: Tensor, per_image: bool) -> Regions:
+    """The sums of `soft_and_true`, over the batch or image by image."""
+    probabilities, truth, _ = soft_and_true(logits, targets)
+    pixels = (2, 3) if per_image else (0, 2, 3)
+    both = probabilities.where(truth, 0.0)
+    return Regions(both.sum(pixels), probabilities.sum(pixels), truth.sum(pixels).float())
+
+
+def mean_over_classes(values: Tensor, true: Tensor, absent: Absent) -> Tensor:
+    """The mean of `values`, of those classes that have pixels in `true` or of all; 0 of none."""
+    if absent == "count":
+        return values.mean()
+    present = true > 0
+    return values.where(present, 0.0).sum() / present.sum().clamp(min=1)
