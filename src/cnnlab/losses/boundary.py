@@ -1,14 +1,15 @@
 """Boundary loss: how well the outlines agree."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from cnnlab.losses.regions import Absent, mean_over_classes, soft_and_true
+from cnnlab.losses.regions import RegionLoss, mean_over_classes, soft_and_true
 
 
-class Boundary(nn.Module):
+class Boundary(RegionLoss):
     """`1 - F1` of the classes' outlines, soft, the mean over the classes.
 
     Bokhovkin and Burnaev 2019 (arXiv:1905.07852, eq. 5 to 9). The outline of a class are its pixels
@@ -18,30 +19,16 @@ class Boundary(nn.Module):
 
     Beside an ignored pixel, and at the border of the image, there is no outline.
 
-    logits `(B, K, H, W)`, or `(B, 1, H, W)` for two classes; targets int64 `(B, H, W)`, 255 =
-    ignore; returns a scalar in [0, 1].
-
     Args:
-        class_counts: not used.
         tolerance: in pixels.
-        eps: in pixels.
-        absent, per_image: as of `Dice`; a class without an outline in the target is absent.
+        common: as of `RegionLoss`; a class without an outline in the target is absent.
     """
 
-    tasks = ("segmentation",)
-
     def __init__(
-        self,
-        class_counts: Sequence[int] | None = None,
-        *,
-        tolerance: int,
-        eps: float,
-        absent: Absent,
-        per_image: bool,
+        self, class_counts: Sequence[int] | None = None, *, tolerance: int, **common: Any
     ) -> None:
-        super().__init__()
-        self.tolerance, self.eps = tolerance, eps
-        self.absent, self.per_image = absent, per_image
+        super().__init__(class_counts, **common)
+        self.tolerance = tolerance
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         probabilities, truth, counts = soft_and_true(logits, targets)

@@ -1,35 +1,17 @@
 """Generalised Dice loss: one Dice of all classes, each weighted by its size."""
 
-from collections.abc import Sequence
+from torch import Tensor
 
-from torch import Tensor, nn
-
-from cnnlab.losses.regions import Absent, regions
+from cnnlab.losses.regions import RegionLoss, regions
 
 
-class GeneralisedDice(nn.Module):
+class GeneralisedDice(RegionLoss):
     """`1 - (2 sum_c w_c sum p_c t_c + eps) / (sum_c w_c (sum p_c + sum t_c) + eps)`.
 
     `w_c = 1 / (sum t_c)^2` (Sudre et al. 2017, arXiv:1707.03237), scaled so that the largest is 1.
     A class without a pixel in the target has no such weight: it has none (`absent=skip`), or that
     of a class with one pixel (`absent=count`).
-
-    logits `(B, K, H, W)`, or `(B, 1, H, W)` for two classes; targets int64 `(B, H, W)`, 255 =
-    ignore; returns a scalar in [0, 1]. Arguments as of `Dice`.
     """
-
-    tasks = ("segmentation",)
-
-    def __init__(
-        self,
-        class_counts: Sequence[int] | None = None,
-        *,
-        eps: float,
-        absent: Absent,
-        per_image: bool,
-    ) -> None:
-        super().__init__()
-        self.eps, self.absent, self.per_image = eps, absent, per_image
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         found = regions(logits, targets, self.per_image)

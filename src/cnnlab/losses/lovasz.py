@@ -16,7 +16,7 @@ class Lovasz(nn.Module):
     belongs to no class, so it comes last and adds nothing.
 
     logits `(B, K, H, W)`, or `(B, 1, H, W)` for two classes; targets int64 `(B, H, W)`, 255 =
-    ignore; returns a scalar in [0, 1]. Arguments as of `Dice`.
+    ignore; returns a scalar in [0, 1]. Arguments as of `RegionLoss`.
     """
 
     tasks = ("segmentation",)

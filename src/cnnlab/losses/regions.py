@@ -1,9 +1,10 @@
 """How far soft predictions and masks overlap, class by class: what Dice and its kin are made of."""
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cnnlab.pixels import split
@@ -63,3 +64,39 @@ def mean_over_classes(values: Tensor, true: Tensor, absent: Absent) -> Tensor:
         return values.mean()
     present = true > 0
     return values.where(present, 0.0).sum() / present.sum().clamp(min=1)
+
+
+class RegionLoss(nn.Module):
+    """Base of the losses that are `1 - index`, the mean over the classes.
+
+    logits `(B, K, H, W)`, or `(B, 1, H, W)` for two classes; targets int64 `(B, H, W)`, 255 =
+    ignore; returns a scalar in [0, 1].
+
+    Args:
+        class_counts: not used.
+        eps: in pixels, above and below the line; keeps an empty class finite.
+        absent: whether a class without a pixel in the target is left out of the mean (`skip`), or
+            costs where it is predicted (`count`).
+        per_image: a mean over images of their own index, or one index of the whole batch.
+    """
+
+    tasks = ("segmentation",)
+
+    def __init__(
+        self,
+        class_counts: Sequence[int] | None = None,
+        *,
+        eps: float,
+        absent: Absent,
+        per_image: bool,
+    ) -> None:
+        super().__init__()
+        self.eps, self.absent, self.per_image = eps, absent, per_image
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        found = regions(logits, targets, self.per_image)
+        return mean_over_classes(1 - self.index(found), found.true, self.absent)
+
+    def index(self, found: Regions) -> Tensor:
+        """1 where all agrees, 0 where nothing does; `(K,)` or `(B, K)`."""
+        raise NotImplementedError(type(self).__name__)

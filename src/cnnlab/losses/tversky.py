@@ -1,23 +1,19 @@
 """Tversky loss: Dice with unequal prices of its two errors."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from cnnlab.losses.regions import Absent, mean_over_classes, regions
+from cnnlab.losses.regions import RegionLoss, Regions
 
 
-class Tversky(nn.Module):
+class Tversky(RegionLoss):
     """`1 - (TP + eps) / (TP + alpha FP + beta FN + eps)`, soft, the mean over the classes.
 
     Salehi et al. 2017 (arXiv:1706.05721, eq. 3): alpha is the price of false positives, beta of
-    false negatives. Halves give Dice, ones Jaccard.
-
-    logits `(B, K, H, W)`, or `(B, 1, H, W)` for two classes; targets int64 `(B, H, W)`, 255 =
-    ignore; returns a scalar in [0, 1]. Other arguments as of `Dice`.
+    false negatives. Halves give Dice, ones Jaccard. Other arguments as of `RegionLoss`.
     """
-
-    tasks = ("segmentation",)
 
     def __init__(
         self,
@@ -25,17 +21,12 @@ class Tversky(nn.Module):
         *,
         alpha: float,
         beta: float,
-        eps: float,
-        absent: Absent,
-        per_image: bool,
+        **common: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(class_counts, **common)
         self.alpha, self.beta = alpha, beta
-        self.eps, self.absent, self.per_image = eps, absent, per_image
 
-    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        found = regions(logits, targets, self.per_image)
+    def index(self, found: Regions) -> Tensor:
         false = self.alpha * (found.predicted - found.both)
         missed = self.beta * (found.true - found.both)
-        index = (found.both + self.eps) / (found.both + false + missed + self.eps)
-        return mean_over_classes(1 - index, found.true, self.absent)
+        return (found.both + self.eps) / (found.both + false + missed + self.eps)
