@@ -30,7 +30,7 @@ while True:
 def test_an_error_while_writing_keeps_the_old_file_and_leaves_no_other(tmp_path: Path):
     target = tmp_path / "file"
     write_bytes(target, b"old")
-    with pytest.raises(ZeroDivisionError), replacing(target, 3) as part:  # noqa: PT012
+    with pytest.raises(ZeroDivisionError), replacing(target, 3) as part:  # noqa: PT012  (what is raised within is the question)
         part.write_bytes(b"new")
         _ = 1 / 0
     assert target.read_bytes() == b"old"

@@ -110,6 +110,7 @@ def test_cost_answers_for_every_name(capsys, name):
         (["cost", "modle=resnet50"], "modle"),
         (["test"], "no weights"),
         (["models", "--bogus"], "models --bogus: takes [WORD]"),
+        (["models", "--timm", "--deck", "2"], "timm's names have no decks"),
         (["models", "nosuchnet"], "models *nosuchnet*: no such name"),
         (
             ["cost", "model=timm", "model.name=vit_tiny_patch16_224", "--input", "3x32x32"],

@@ -84,6 +84,8 @@ def models(words: list[str]) -> None:
         raise UserError(
             f"models {' '.join(words)}: takes [WORD] [--deck N] [--timm] [--config-dir DIR]"
         )
+    if timm_too and deck is not None:
+        raise UserError(f"models --timm --deck {deck}: timm's names have no decks; leave one out")
     pattern = _pattern(words)
     if timm_too:
         import timm
@@ -140,11 +142,12 @@ def fold(words: list[str]) -> None:
     print(report)
     found = effect(net, after, size, composed.cfg.trainer.threads)
     faster = found.before.median_ms / found.after.median_ms
+    threads = f"{found.after.threads} thread{'s' * (found.after.threads > 1)}"
     whose = "the weights given" if given else "random statistics"
     print(f"outputs  differ by {found.difference:.1e} of the largest, on noise, with {whose}")
     print(
         f"latency  {found.before.median_ms:.3g} ms before, {found.after.median_ms:.3g} ms after "
-        f"({faster:.2f} times as fast; {found.after.device}, {found.after.threads} thread{'s' * (found.after.threads > 1)})"
+        f"({faster:.2f} times as fast; {found.after.device}, {threads})"
     )
     if not found.difference <= MAX_DIFFERENCE:  # NaN is no equality
         raise UserError(

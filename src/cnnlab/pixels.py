@@ -17,3 +17,17 @@ def split(targets: Tensor) -> tuple[Tensor, Tensor]:
     """
     counts = targets != IGNORE
     return targets.where(counts, 0), counts
+
+
+def mean_over_pixels(losses: Tensor, targets: Tensor, weight: Tensor | None) -> Tensor:
+    """The mean over the pixels that count, of which a class may have a weight; 0 of none.
+
+    Args:
+        losses: `(B, H, W)`, times that weight already, 0 where ignored.
+        targets: int64 `(B, H, W)`, 255 = ignore.
+        weight: `(K,)`, or None.
+    """
+    labels, counts = split(targets)
+    shares = counts.float() if weight is None else weight[labels].where(counts, 0.0)
+    total = shares.sum()
+    return losses.sum() / total.where(total > 0, 1.0)

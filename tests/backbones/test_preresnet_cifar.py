@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from timm.layers import DropPath
 
-import cnnlab.backbones.preresnet_cifar  # noqa: F401
+import cnnlab.backbones.preresnet_cifar  # noqa: F401  (registers them)
 from cnnlab.complexity.count import count
 from cnnlab.errors import UserError
 

@@ -4,7 +4,7 @@ import torch
 from timm.layers import DropPath
 from torch import nn
 
-import cnnlab.backbones.resnext_cifar  # noqa: F401
+import cnnlab.backbones.resnext_cifar  # noqa: F401  (registers them)
 from cnnlab.complexity.count import count
 from cnnlab.errors import UserError
 

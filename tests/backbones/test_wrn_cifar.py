@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from timm.layers import DropPath
 from torch import nn
 
-import cnnlab.backbones.wrn_cifar  # noqa: F401
+import cnnlab.backbones.wrn_cifar  # noqa: F401  (registers them)
 from cnnlab.complexity.count import count
 from cnnlab.errors import UserError
 

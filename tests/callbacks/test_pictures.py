@@ -32,7 +32,7 @@ class Data(LightningDataModule):
         frames = torch.tensor([[6.0, 7.0, 1.0, 1.0]]).repeat(12, 1)
         whole = Batch(torch.randn(12, 1, 6, 8), targets, torch.arange(12), frames)
         batches = [Batch(*(part[i : i + 5] for part in whole)) for i in (0, 5, 10)]
-        return DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
+        return DataLoader(batches, batch_size=None)  # type: ignore[arg-type]  # a list will do
 
 
 class Task(LightningModule):

@@ -163,6 +163,7 @@ def test_a_large_jpeg_is_decoded_smaller_and_looks_the_same(no_augment: dict[str
     Image.fromarray(smooth).save(stream, "JPEG", quality=95)
     jpeg, whole = Picture(stream.getvalue()), Picture(stream.getvalue())
     asked: list[int] = []
+    # Methods replaced, to see what is asked of them.
     jpeg.pixels = lambda scale=1: asked.append(scale) or Picture.pixels(jpeg, scale)  # type: ignore[method-assign]
     whole.pixels = lambda scale=1: Picture.pixels(whole, 1)  # type: ignore[method-assign]
     transform = train(no_augment, size=100)

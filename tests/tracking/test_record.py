@@ -81,7 +81,7 @@ def test_host_and_absolute_paths_stand_under_one_key(open_record, tmp_path, conf
     ],
 )
 def test_how_a_run_ended_is_recorded_and_raised_again(open_record, error, status, reason):
-    with pytest.raises(type(error)), open_record() as record:  # noqa: PT012
+    with pytest.raises(type(error)), open_record() as record:  # noqa: PT012  (what is raised within is the question)
         record.log_metrics({"train/loss": 1.0}, 1)
         raise error
     run = read_run(record.folder)
@@ -94,7 +94,7 @@ def test_no_secret_reaches_a_file(open_record, monkeypatch):
     monkeypatch.setenv("SOME_PASSWORD", "correct horse")
     monkeypatch.setattr("sys.argv", ["train.py", "a.key=battery staple", "x=tiger-4711"])
     nodes = {"hub": {"token": "tiger-4711"}, "note": "it is correct horse, key " + "a1" * 20}
-    with (  # noqa: PT012
+    with (  # noqa: PT012  (what is raised within is the question)
         pytest.raises(ValueError, match="tiger"),
         open_record(("a.key='battery staple'", "hub.token=tiger-4711"), **nodes) as record,
     ):
@@ -120,7 +120,7 @@ def test_the_run_that_weights_came_from_is_the_parent(open_record):
 
 
 def stop_after_a_checkpoint(open_record) -> Path:
-    with pytest.raises(KeyboardInterrupt), open_record(("seed=3",)) as record:  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), open_record(("seed=3",)) as record:  # noqa: PT012  (what is raised within is the question)
         record.log_metrics({"train/loss": 2.0, "epoch": 0}, 4)
         record.log_metrics({"train/loss": 1.0, "epoch": 1}, 6)
         time.sleep(0.05)
@@ -201,7 +201,7 @@ class Told(Mirror):
 
 def test_mirrors_are_told_of_start_cost_and_end(open_record):
     mirror = Told()
-    with pytest.raises(ZeroDivisionError), open_record() as record:  # noqa: PT012
+    with pytest.raises(ZeroDivisionError), open_record() as record:  # noqa: PT012  (what is raised within is the question)
         record.attach([mirror])
         record.describe({}, {"cost/gmacs": 0.04, "cost/latency_ms": None})
         _ = 1 / 0

@@ -37,7 +37,7 @@ def mirror(mode: str = "auto", timeout_s: float = 10.0, **more: Any) -> WandbMir
         entity=None,
         group=None,
         job_type="train",
-        mode=mode,  # type: ignore[arg-type]
+        mode=mode,  # type: ignore[arg-type]  # each in turn
         timeout_s=timeout_s,
         **more,
     )
@@ -123,7 +123,7 @@ def test_the_config_file_names_what_the_class_takes():
 
 
 def test_a_failed_run_is_marked_failed(open_record):
-    with pytest.raises(RuntimeError), open_record() as record:  # noqa: PT012
+    with pytest.raises(RuntimeError), open_record() as record:  # noqa: PT012  (what is raised within is the question)
         record.attach([mirror("offline")])
         raise RuntimeError
     assert exit_codes(record.folder) == [1]
@@ -266,7 +266,7 @@ def test_training_goes_on_when_wandb_hangs(open_record, capfd, monkeypatch):
 
 
 def test_a_resumed_run_keeps_its_id_and_its_steps(open_record):
-    with pytest.raises(KeyboardInterrupt), open_record() as record:  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), open_record() as record:  # noqa: PT012  (what is raised within is the question)
         record.attach([told := mirror("offline")])
         told.log_metrics({"a": 1.0}, 4)
         (record.folder / "checkpoints").mkdir()

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from cnnlab.losses.class_weights import class_weights as weights_for
 from cnnlab.losses.regions import two_classes
-from cnnlab.pixels import IGNORE, split
+from cnnlab.pixels import IGNORE, mean_over_pixels
 
 
 class CrossEntropy(nn.Module):
@@ -56,17 +56,3 @@ class CrossEntropy(nn.Module):
             label_smoothing=self.label_smoothing,
         )
         return mean_over_pixels(losses, targets, self.weight)
-
-
-def mean_over_pixels(losses: Tensor, targets: Tensor, weight: Tensor | None) -> Tensor:
-    """The mean over the pixels that count, of which a class may have a weight; 0 of none.
-
-    Args:
-        losses: `(B, H, W)`, times that weight already, 0 where ignored.
-        targets: int64 `(B, H, W)`, 255 = ignore.
-        weight: `(K,)`, or None.
-    """
-    labels, counts = split(targets)
-    shares = counts.float() if weight is None else weight[labels].where(counts, 0.0)
-    total = shares.sum()
-    return losses.sum() / total.where(total > 0, 1.0)

@@ -8,9 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cnnlab.losses.class_weights import class_weights as weights_for
-from cnnlab.losses.cross_entropy import mean_over_pixels
 from cnnlab.losses.regions import two_classes
-from cnnlab.pixels import IGNORE
+from cnnlab.pixels import IGNORE, mean_over_pixels
 
 
 class Focal(nn.Module):
