@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cnnlab.pixels import IGNORE
+
 
 class Batch(NamedTuple):
     """B images and what is known about them."""
@@ -14,7 +16,9 @@ class Batch(NamedTuple):
     images: Tensor
     """uint8 `(B, C, H, W)`, padded right and below; float32 and normalised once prepared."""
     targets: Tensor
-    """Class ids int64 `(B,)`; float `(B, K)` after mixup and for several labels an image."""
+    """Class ids int64 `(B,)`; float `(B, K)` after mixup and for several labels an image; masks
+    `(B, H, W)` at the images' original size in evaluation, 255 = ignore: uint8, int64 once
+    prepared."""
     ids: Tensor
     """int64 `(B,)`: the index in the split."""
     frames: Tensor
@@ -28,7 +32,7 @@ class Sample(NamedTuple):
     image: Tensor
     """uint8 `(C, H, W)`."""
     target: Tensor
-    """int64 `()` or float `(K,)`."""
+    """int64 `()` or float `(K,)`; a mask uint8 `(H, W)`."""
     frame: Tensor
     """float32 `(4,)`, as in `Batch.frames`."""
 
@@ -39,18 +43,24 @@ def whole_frame(height: int, width: int) -> Tensor:
 
 
 def collate(samples: Sequence[Sample], ids: Sequence[int]) -> Batch:
-    """Stack `samples`; images smaller than the largest are padded with 0 right and below."""
-    height = max(s.image.shape[-2] for s in samples)
-    width = max(s.image.shape[-1] for s in samples)
-    images = [_padded(s.image, height, width) for s in samples]
+    """Stack `samples`; what is smaller than the largest is padded right and below.
+
+    Images with 0, masks with `IGNORE`.
+    """
+    targets = [s.target for s in samples]
     return Batch(
-        torch.stack(images),
-        torch.stack([s.target for s in samples]),
+        _stacked([s.image for s in samples], 0),
+        _stacked(targets, IGNORE) if targets[0].ndim == 2 else torch.stack(targets),
         torch.tensor(ids, dtype=torch.int64),
         torch.stack([s.frame for s in samples]),
     )
 
 
-def _padded(image: Tensor, height: int, width: int) -> Tensor:
-    below, right = height - image.shape[-2], width - image.shape[-1]
-    return F.pad(image, (0, right, 0, below)) if below or right else image
+def _stacked(tensors: Sequence[Tensor], value: int) -> Tensor:
+    height, width = (max(t.shape[d] for t in tensors) for d in (-2, -1))
+    return torch.stack([_padded(t, height, width, value) for t in tensors])
+
+
+def _padded(tensor: Tensor, height: int, width: int, value: int) -> Tensor:
+    below, right = height - tensor.shape[-2], width - tensor.shape[-1]
+    return F.pad(tensor, (0, right, 0, below), value=value) if below or right else tensor

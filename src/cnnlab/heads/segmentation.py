@@ -1,0 +1,64 @@
+"""What all heads that give a class for each pixel share: the backbone's maps, the input's size."""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class SegmentationHead(nn.Module):
+    """Base: `(B, C, H, W)` images -> `(B, num_classes, H, W)` logits, any H and W.
+
+    A head implements `decode`. Maps are joined by resizing to the finer one, never by a factor:
+    strides need not double (AlexNet's maps of 224 pixels have 55, 27, 13 and 6).
+
+    Args:
+        backbone: makes the net; called with `features_only`, `in_chans` and `out_indices`.
+        num_classes: K.
+        in_chans: image channels.
+        depth: so many maps, from the finest on, are used; deeper stages are not built. None: all.
+
+    Attributes:
+        channels: of each map, the finest first.
+        reductions: by how much each is smaller than the image.
+
+    Raises:
+        UserError: the net has no such maps.
+    """
+
+    tasks: ClassVar[tuple[str, ...]] = ("segmentation",)
+
+    def __init__(
+        self,
+        backbone: Callable[..., nn.Module],
+        num_classes: int,
+        in_chans: int,
+        depth: int | None = None,
+    ) -> None:
+        super().__init__()
+        indices = None if depth is None else tuple(range(depth))
+        self.backbone = backbone(features_only=True, in_chans=in_chans, out_indices=indices)
+        # nn.Module types attributes as Tensor or Module; timm's FeatureInfo is neither.
+        info = self.backbone.feature_info
+        self.channels: list[int] = info.channels()  # type: ignore[operator, union-attr]
+        self.reductions: list[int] = info.reduction()  # type: ignore[operator, union-attr]
+        self._channels_last = str(getattr(self.backbone, "output_fmt", "NCHW")) == "NHWC"
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """The backbone's maps `(B, channels[i], H / reductions[i], W / reductions[i])`."""
+        maps: list[Tensor] = self.backbone(images)
+        return [x.permute(0, 3, 1, 2) for x in maps] if self._channels_last else maps
+
+    def decode(self, maps: list[Tensor]) -> Tensor:
+        """Logits `(B, K, h, w)` of any size, from the maps."""
+        raise NotImplementedError(type(self).__name__)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return resized(self.decode(self.maps(images)), images)
+
+
+def resized(x: Tensor, like: Tensor) -> Tensor:
+    """`x` `(B, C, h, w)` bilinearly in the height and width of `like`."""
+    size = like.shape[-2:]
+    return x if x.shape[-2:] == size else F.interpolate(x, size, mode="bilinear")
