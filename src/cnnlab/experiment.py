@@ -172,9 +172,11 @@ class Experiment:
 
     def _at_chance(self, metrics: dict[str, float]) -> list[str]:
         """A line where the net is hardly better than the most frequent class would be."""
+        if "test/top1" not in metrics:
+            return []
         counts = self.data.class_counts
         chance = max(counts) / sum(counts)
-        if metrics.get("test/top1", 1.0) > AT_CHANCE * chance:
+        if metrics["test/top1"] > AT_CHANCE * chance:
             return []
         return [
             f"         hardly better than the most frequent class ({chance:.4f}): train longer, or "

@@ -26,28 +26,13 @@ def preflight(composed: Composed) -> None:
     trainers.resolve(cfg.trainer)
     torch.set_num_threads(cfg.trainer.threads)
     data, task = build_parts(cfg)
-    _describe(data)
+    data.describe(lambda line: _say("data", line))
     data.check_files(lambda line: _say("files", line))
     _say("cost", summary_line(count(task.net, (data.channels, *data.image_size))))
     _one_step(data, task)
     report = getattr(task.net.backbone, "load_report", None)
     if report is not None:
         _say("weights", str(report))
-
-
-def _describe(data: DataModule) -> None:
-    summary = data.summary()
-    sizes = ", ".join(f"{name} {size:,}" for name, size in summary["sizes"].items())
-    if summary["test_is_val"]:
-        sizes += " (test is val)"
-    few, most = min(data.class_counts), max(data.class_counts)
-    counts = f"{few:,}" if few == most else f"{few:,} to {most:,}"
-    counts += " training images each"
-    _say("data", f"{sizes}; {len(data.classes):,} classes, {counts}")
-    for split in ("train", "val", "test"):
-        if empty := data.classes_without_images(split):
-            shown = ", ".join(empty[:5]) + (", ..." if len(empty) > 5 else "")
-            _say("data", f"{len(empty):,} classes have no image in {split}: {shown}")
 
 
 def _one_step(data: DataModule, task: Task) -> None:

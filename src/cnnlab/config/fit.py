@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
-from cnnlab.config import keys
+from cnnlab.config import keys, types
 from cnnlab.config.definitions import Definition
 from cnnlab.config.signature import attribute
 from cnnlab.errors import nearest
@@ -28,6 +28,12 @@ def faults(
         if serves and not names & set(serves):
             choice = choices.get(group) or plain[group]["_target_"]
             yield f"{group}={choice}: does not fit task={name}; it serves {', '.join(serves)}"
+    only = attribute(definitions["data"], "only") if "data" in definitions else None
+    for key, value in (only or {}).items():
+        given = keys.get(plain, f"data.{key}")
+        if given != value:
+            choice = choices.get("data") or plain["data"]["_target_"]
+            yield f"data.{key}={given}: data={choice} takes {types.written(value)} only"
     smoothing = (plain.get("recipe") or {}).get("label_smoothing")
     if smoothing and "label_smoothing" not in (plain.get("loss") or {}):
         loss = choices.get("loss")

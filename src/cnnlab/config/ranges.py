@@ -51,11 +51,14 @@ RANGES = {
     "data.fraction": _SHARE,
     "data.test_fraction": _BELOW_ONE,
     "data.image_size": _COUNT,
+    "data.eval_side": _COUNT,
     "data.crop_pct": _SHARE,
     "data.std": _POSITIVE,
     "data.augment.padding": _NOT_NEGATIVE,
     "data.augment.scale": _SHARE,
     "data.augment.ratio": _POSITIVE,
+    "data.augment.scale_jitter": _POSITIVE,
+    "data.augment.class_crops": _PROBABILITY,
     "data.augment.color_jitter": _PROBABILITY,
     "data.augment.magnitude": "[0, 30]",  # torchvision's scale
     "data.augment.mixup": _NOT_NEGATIVE,  # alphas of Beta distributions, no probabilities
@@ -92,7 +95,8 @@ RANGES = {
     "callbacks.early_stopping.patience": _NOT_NEGATIVE,
     "logger.wandb.timeout_s": _POSITIVE,
 }
-_ASCENDING = ("data.augment.scale", "data.augment.ratio", "scheduler.milestones")
+_ASCENDING = ("data.augment.scale", "data.augment.ratio", "data.augment.scale_jitter")
+_ASCENDING += ("scheduler.milestones",)
 """Keys whose numbers go upwards."""
 _BATCHES = ("limit_train_batches", "limit_val_batches", "limit_test_batches", "overfit_batches")
 """Keys of the trainer: a whole number is a count, a number with a point a share."""

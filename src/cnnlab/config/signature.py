@@ -40,7 +40,10 @@ def signature(of: Definition) -> Signature:
         found.positional.pop(next(iter(found.positional), ""), None)  # self
         forwarded = _forwarded(own[-1])
         if forwarded is not None:
-            _inherit(found, _of_bases(of), forwarded)
+            base = _of_bases(of)
+            if own[-1].args.vararg is not None:
+                found.positional |= base.positional  # *parts hands them on
+            _inherit(found, base, forwarded)
         return found
     if _is_dataclass(of.node):
         return _fields(of)

@@ -9,7 +9,8 @@ class Augment:
     """The node `data.augment`.
 
     Sets in memory pad and crop: policy, crop, flip. Sets of files take a random-resized crop: crop,
-    policy, jitter, flip. Both then: mixup or cutmix, erasing.
+    policy, jitter, flip. Both then: mixup or cutmix, erasing. Sets with masks in files: scale
+    jitter, crop, flip, colour jitter.
     """
 
     padding: int
@@ -18,6 +19,11 @@ class Augment:
     """Least and greatest share of the area that a random-resized crop takes; files only."""
     ratio: tuple[float, float]
     """Least and greatest width / height of that crop; files only."""
+    scale_jitter: tuple[float, float]
+    """Least and greatest factor by which an image is enlarged before the crop; masks only."""
+    class_crops: float
+    """Probability that a crop lies around a pixel of a class drawn among the image's; masks
+    only."""
     flip: bool
     """Mirror left and right with probability 1/2."""
     color_jitter: float

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from cnnlab.data.augment import Augment
 from cnnlab.data.batch import Batch
 from cnnlab.data.sampling import rank_and_world
+from cnnlab.pixels import IGNORE
 from cnnlab.seeding import mix
 
 ERASED_AREA = (0.02, 1 / 3)  # share of the image, Zhong et al. 2020 as timm and torchvision have it
@@ -53,19 +54,27 @@ class BatchTransforms:
         self._constants: dict[torch.device, tuple[Tensor, Tensor, Generator]] = {}
 
     def __call__(self, batch: Batch, training: bool, step: int) -> Batch:
-        """uint8 `(B, C, H, W)` -> float32 `(B, C, H, W)`; targets change under mixup and cutmix."""
+        """uint8 `(B, C, H, W)` -> float32 `(B, C, H, W)`; targets change under mixup and cutmix.
+
+        Masks move with their images, uint8 -> int64; in evaluation they keep their size.
+        """
         mean, scale, generator = self._on(batch.images.device)
+        if batch.targets.ndim == 3:
+            batch = batch._replace(targets=batch.targets.long())
         if not training:
             batch = self._sized(batch)
             return batch._replace(images=normalise(batch.images, mean, scale))
         rank, _ = rank_and_world()
         generator.manual_seed(mix(self.seed, rank, step, _ON_DEVICE))
-        images = batch.images
         if self.padding:
-            images = random_crop(images, self.padding, generator)
+            batch = random_crop(batch, self.padding, generator)
         if self.augment.flip:
-            images = random_flip(images, generator)
-        batch = self._sized(batch._replace(images=images))
+            batch = random_flip(batch, generator)
+        batch = self._sized(batch)
+        if batch.targets.ndim == 3 and batch.targets.shape[-2:] != batch.images.shape[-2:]:
+            size = batch.images.shape[-2:]
+            masks = F.interpolate(batch.targets[:, None].float(), size, mode="nearest-exact")
+            batch = batch._replace(targets=masks[:, 0].long())
         batch = batch._replace(images=normalise(batch.images, mean, scale))
         if self.augment.mixup or self.augment.cutmix:
             batch = self._mixed(batch, random.Random(mix(self.seed, rank, step, _ON_HOST)))
@@ -112,13 +121,22 @@ def normalise(images: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
     return images.float().sub_(mean).mul_(scale)
 
 
-def random_crop(images: Tensor, padding: int, generator: Generator) -> Tensor:
-    """Pad by `padding` zeros on each side, and crop back, each image elsewhere."""
+def random_crop(batch: Batch, padding: int, generator: Generator) -> Batch:
+    """Pad by `padding` zeros on each side, and crop back, each image elsewhere.
+
+    Masks are padded with `IGNORE`.
+    """
+    images, masks = batch.images, batch.targets
     shifts = torch.randint(
         2 * padding + 1, (2, len(images)), generator=generator, device=images.device
     )
     height, width = images.shape[-2:]
-    return crop(F.pad(images, (padding,) * 4), shifts[0], shifts[1], (height, width))
+    around = (padding,) * 4
+    images = crop(F.pad(images, around), shifts[0], shifts[1], (height, width))
+    if masks.ndim == 3:
+        padded = F.pad(masks[:, None], around, value=IGNORE)
+        masks = crop(padded, shifts[0], shifts[1], (height, width))[:, 0]
+    return batch._replace(images=images, targets=masks)
 
 
 def crop(images: Tensor, top: Tensor, left: Tensor, size: tuple[int, int]) -> Tensor:
@@ -138,12 +156,18 @@ def crop(images: Tensor, top: Tensor, left: Tensor, size: tuple[int, int]) -> Te
     return runs.index_select(0, starts.flatten()).view(batch, channels, h, w)
 
 
-def random_flip(images: Tensor, generator: Generator) -> Tensor:
-    """Mirror each image left and right with probability 1/2."""
-    batch, device = len(images), images.device
-    mirrored = torch.randint(2, (batch,), generator=generator, device=device)
-    both = torch.cat((images, images.flip(-1)))  # whole images are copied, faster than torch.where
-    return both.index_select(0, torch.arange(batch, device=device) + batch * mirrored)
+def random_flip(batch: Batch, generator: Generator) -> Batch:
+    """Mirror each image, and its mask, left and right with probability 1/2."""
+    count, device = len(batch.images), batch.images.device
+    mirrored = torch.randint(2, (count,), generator=generator, device=device)
+    chosen = torch.arange(count, device=device) + count * mirrored
+
+    def flipped(x: Tensor) -> Tensor:
+        both = torch.cat((x, x.flip(-1)))  # whole images are copied, faster than torch.where
+        return both.index_select(0, chosen)
+
+    targets = flipped(batch.targets) if batch.targets.ndim == 3 else batch.targets
+    return batch._replace(images=flipped(batch.images), targets=targets)
 
 
 def shares(targets: Tensor, num_classes: int) -> Tensor:

@@ -39,6 +39,8 @@ class FileSet(DataModule):
     ) -> None:
         # Images are flipped with the crop, where it costs least, and not again on the device.
         super().__init__(augment=replace(augment, flip=False), **common)
+        if self._size is not None and self._size[0] != self._size[1]:
+            raise UserError(f"data.image_size={list(self._size)}: must be one number: square crops")
         self.sample_augment = augment
         self.root = Path(root).expanduser()
         self.crop_pct, self.interpolation = crop_pct, interpolation

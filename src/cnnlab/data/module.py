@@ -49,19 +49,22 @@ class DataModule(LightningDataModule):
         image_size: height and width in pixels that the net sees; of sets of files, where the
             config leaves it open, only after `adopt`.
         multi_label: whether an image may have several classes.
-        class_counts: images of each class in the training split.
+        class_counts: images of each class in the training split; of masks pixels, which are
+            counted when the first is asked for.
         skipped: ids of the samples that this process left out as unreadable, by split.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("classification",)
     """The tasks the set serves; read statically by `cnnlab.config`."""
     crops_on_device: ClassVar[bool] = False
-    """Whether `augment.padding` holds: small images, padded and cropped batch by batch."""
+    """Whether images lie in memory: padded, cropped and resized batch by batch."""
+    only: ClassVar[dict[str, Any]] = {}
+    """Keys that must have this value, since the set has no other; read statically."""
 
     classes: list[str]
     channels: int
     multi_label: bool
-    class_counts: list[int]
+    class_counts: Sequence[int]
 
     def __init__(
         self,
@@ -74,7 +77,7 @@ class DataModule(LightningDataModule):
         batch_size: int,
         eval_batch_size: int,
         workers: int | Literal["auto"],
-        image_size: int | None,
+        image_size: int | tuple[int, int] | None,
         mean: list[float] | None,
         std: list[float] | None,
         augment: Augment,
@@ -82,7 +85,10 @@ class DataModule(LightningDataModule):
         super().__init__()
         self.seed, self.split_seed = seed, split_seed
         self.val_fraction, self.fraction, self.sampler = val_fraction, fraction, sampler
-        self._size = None if image_size is None else (image_size, image_size)
+        self._size: tuple[int, int] | None = None
+        if image_size is not None:
+            sides = (image_size, image_size) if isinstance(image_size, int) else image_size
+            self._size = (sides[0], sides[1])
         self.batch_size, self.eval_batch_size, self.workers = batch_size, eval_batch_size, workers
         self.mean = None if mean is None else list(mean)
         self.std = None if std is None else list(std)
@@ -202,10 +208,16 @@ class DataModule(LightningDataModule):
         for name, ids in state_dict["skipped"].items():
             self.skipped.setdefault(name, set()).update(ids)
 
-    def classes_without_images(self, split: Literal["train", "val", "test"]) -> list[str]:
-        """The names of the classes that `split` has no image of."""
-        counts = self._counts(split)
-        return [name for name, n in zip(self.classes, counts, strict=True) if n == 0]
+    def describe(self, say: Callable[[str], None]) -> None:
+        """Tell `say` how large the splits are and which classes they have, line by line."""
+        few, most = min(self.class_counts), max(self.class_counts)
+        counts = f"{few:,}" if few == most else f"{few:,} to {most:,}"
+        say(f"{self._sizes_line()}, {counts} training images each")
+        for split in ("train", "val", "test"):
+            of_class = zip(self.classes, self._counts(split), strict=True)
+            if empty := [name for name, n in of_class if n == 0]:
+                shown = ", ".join(empty[:5]) + (", ..." if len(empty) > 5 else "")
+                say(f"{len(empty):,} classes have no image in {split}: {shown}")
 
     def check_files(self, say: Callable[[str], None]) -> None:
         """Open the files of the set and tell `say` what was found, line by line."""
@@ -254,7 +266,14 @@ class DataModule(LightningDataModule):
         assert self.splits is not None
         return self.splits
 
-    def _counts(self, split: str) -> list[int]:
+    def _sizes_line(self) -> str:
+        splits = self._ready()
+        sources = {"train": splits.train, "val": splits.val, "test": splits.test}
+        sizes = ", ".join(f"{name} {len(source):,}" for name, source in sources.items())
+        note = " (test is val)" if splits.test_is_val else ""
+        return f"{sizes}{note}; {len(self.classes):,} classes"
+
+    def _counts(self, split: str) -> Sequence[int]:
         """Images of each class."""
         targets = getattr(self._ready(), split).targets
         several = targets.ndim > 1
@@ -277,7 +296,7 @@ class DataModule(LightningDataModule):
             self.mean,
             self.std,
             self.seed,
-            self._size,
+            self._size if self.crops_on_device else None,
         )
 
     def _eval_loader(self, name: str, source: Source) -> Loader:

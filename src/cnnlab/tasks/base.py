@@ -83,6 +83,10 @@ class Task(LightningModule):
         """What the metric eats, in original pixels."""
         raise NotImplementedError(type(self).__name__)
 
+    def infer(self, batch: Batch, stage: Stage) -> Any:
+        """The outputs in evaluation, which `losses` and `predict` are of."""
+        return self.net(batch.images)
+
     def batch_weight(self, batch: Batch) -> Tensor | int:
         """What the mean over `batch` divides by; evaluation weights the batches with it."""
         return len(batch.ids)
@@ -110,9 +114,10 @@ class Task(LightningModule):
         return self._evaluate(batch, "test")
 
     def _evaluate(self, batch: Batch, stage: Stage) -> dict[str, Any]:
-        outputs = self.net(batch.images)
+        outputs = self.infer(batch, stage)
         losses = self.losses(outputs, batch)
-        losses = {"loss": _total(losses)} | (losses if len(losses) > 1 else {})
+        terms = {f"loss_{k}": v for k, v in losses.items()} if len(losses) > 1 else {}
+        losses = {"loss": _total(losses)} | terms
         for name, value in losses.items():
             if name not in self.loss_means:
                 self.loss_means[name] = WeightedMean().to(value.device)

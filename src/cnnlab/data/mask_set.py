@@ -1,0 +1,218 @@
+"""Base of the sets of images with masks in files."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+
+from cnnlab.data.augment import Augment
+from cnnlab.data.check_masks import check_masks
+from cnnlab.data.class_map import ClassMap
+from cnnlab.data.loader import Loader
+from cnnlab.data.mask_files import MaskFiles, Pairs, UnreadableError
+from cnnlab.data.mask_transforms import MaskEvalTransform, MaskTrainTransform
+from cnnlab.data.module import DataModule, Splits
+from cnnlab.data.names import Names
+from cnnlab.data.splits import hold_out
+from cnnlab.errors import UserError
+
+NUM_NAMED = 10
+"""How many files a message or the record names of those that share a fault."""
+
+
+class MaskSet(DataModule):
+    """Colour images and their masks in files, of any size; grey images become RGB.
+
+    Training takes windows of `image_size`, evaluation whole images. A subclass implements `pairs`.
+
+    Args:
+        root: the folder of the set.
+        values: which value of a mask is which class; `ignore` is none.
+        eval_side: shorter side in pixels to which evaluation resizes images (figures count at
+            the original size all the same); None: as they are.
+        bad_files: see `MaskFiles`.
+        common: as of `DataModule`.
+    """
+
+    tasks: ClassVar[tuple[str, ...]] = ("segmentation",)
+    only: ClassVar[dict[str, Any]] = {
+        "sampler": "shuffle",
+        "augment.policy": None,
+        "augment.mixup": 0.0,
+        "augment.cutmix": 0.0,
+        "augment.erasing": 0.0,
+    }
+
+    def __init__(
+        self,
+        *,
+        root: str,
+        values: dict[int, str] | None,
+        eval_side: int | None,
+        bad_files: Literal["error", "skip"],
+        augment: Augment,
+        **common: Any,
+    ) -> None:
+        # Images are flipped together with their masks where these are read, not again on the device.
+        super().__init__(augment=replace(augment, flip=False), **common)
+        self.sample_augment = augment
+        self.root = Path(root).expanduser()
+        self.values, self.eval_side = values, eval_side
+        self.bad_files: Literal["error", "skip"] = bad_files
+
+    def pairs(self) -> dict[str, list[tuple[str, str]]]:
+        """Image and mask, relative to the root, of `train` and perhaps `val` and `test`.
+
+        Where there is no val it is held out of train; where there is no test, val is test.
+
+        Raises:
+            UserError: files are missing; says what was looked for.
+        """
+        raise NotImplementedError(type(self).__name__)
+
+    def read(self) -> Splits:
+        found = {name: _pairs(pairs) for name, pairs in self.pairs().items()}
+        self.class_map = ClassMap(self.values or self._no_values(found["train"]))
+        sources = {name: self._files(pairs) for name, pairs in found.items()}
+        train, test = sources["train"], sources.get("test")
+        if "val" in sources:
+            val = sources["val"]
+        else:
+            count = round(self.val_fraction * len(train))
+            kept, held = hold_out(train.targets, count, self.split_seed)
+            train, val = train.subset(kept), train.subset(held)
+        return Splits(
+            train,
+            val,
+            val if test is None else test,
+            self.class_map.classes,
+            channels=3,
+            image_size=None,
+            test_is_val=test is None,
+        )
+
+    def _no_values(self, train: Pairs) -> dict[int, str]:
+        """Nothing is guessed; what to type is said."""
+        first = self._files(train, ClassMap({0: "any"})).raw_mask(0)
+        found = [int(value) for value in torch.from_numpy(first.astype("int32")).unique()]
+        words = ",".join(f"{value}: NAME" for value in found[:8])
+        more = ", ..." if len(found) > 8 else ""
+        raise UserError(
+            f"data.values=null: say which value of a mask is which class; {train.masks[0]} has "
+            f"{', '.join(map(str, found[:20]))}: 'data.values={{{words}{more}}}', or ignore for "
+            "NAME"
+        )
+
+    def _files(self, pairs: Pairs, class_map: ClassMap | None = None) -> MaskFiles:
+        return MaskFiles(self.root, pairs, class_map or self.class_map, self.bad_files)
+
+    def train_dataloader(self) -> Loader:
+        if self.mean is None:
+            raise UserError(
+                "data.mean=null is what the net was trained with, and there is no net; give it"
+            )
+        self._source("train").transform = MaskTrainTransform(
+            self.image_size, self.sample_augment, self.mean, self.seed
+        )
+        return super().train_dataloader()
+
+    def val_dataloader(self) -> Loader:
+        self._source("val").transform = MaskEvalTransform(self.eval_side)
+        return super().val_dataloader()
+
+    def test_dataloader(self) -> Loader:
+        self._source("test").transform = MaskEvalTransform(self.eval_side)
+        return super().test_dataloader()
+
+    def summary(self) -> dict[str, Any]:
+        return super().summary() | {
+            "values": {str(value): name for value, name in self.class_map.values.items()},
+            "eval_side": self.eval_side,
+            "skipped_files": self.skipped_files(),
+        }
+
+    def skipped_files(self) -> dict[str, list[str]]:
+        """Of each split: the first files left out so far, relative to the root; collective."""
+        return {
+            name: [self._source(name).names[id] for id in ids[:NUM_NAMED]]
+            for name, ids in self.all_skipped().items()
+        }
+
+    def _source(self, split: str) -> MaskFiles:
+        source = getattr(self._ready(), split)
+        assert isinstance(source, MaskFiles)
+        return source
+
+    def _counts(self, split: str) -> Sequence[int]:
+        return PixelCounts(self._source(split))
+
+    def describe(self, say: Callable[[str], None]) -> None:
+        """Sizes of the splits; the classes are counted where the masks are read."""
+        say(self._sizes_line())
+
+    def check_files(self, say: Callable[[str], None]) -> None:
+        """Open images and masks, tell what was found, line by line.
+
+        Raises:
+            UserError: a mask has values or a size that are wrong, or files cannot be read and
+                `bad_files` is `error`.
+        """
+        splits = self._ready()
+        sources = {"train": splits.train, "val": splits.val, "test": splits.test}
+        if splits.test_is_val:
+            del sources["test"]
+        report = check_masks({k: v for k, v in sources.items() if isinstance(v, MaskFiles)})
+        for line in report.lines():
+            say(line)
+        report.refuse(self.bad_files)
+
+
+class PixelCounts(Sequence[int]):
+    """Training pixels of each class, counted when the first is asked for: all masks are read."""
+
+    def __init__(self, source: MaskFiles) -> None:
+        self._source = source
+        self._counts: list[int] | None = None
+
+    def __len__(self) -> int:
+        return len(self._source.class_map.classes)
+
+    # The one form that Sequence's overloads leave to be used here: counts[i].
+    def __getitem__(self, index: Any) -> Any:
+        if self._counts is None:
+            total = torch.zeros(256, dtype=torch.int64)
+            for id in range(len(self._source)):
+                try:
+                    mask = torch.from_numpy(self._source.mask(id))
+                except UnreadableError as error:
+                    if self._source.bad_files == "error":
+                        raise UserError(str(error)) from error
+                    continue
+                total += mask.flatten().bincount(minlength=256)
+            self._counts = total[: len(self)].tolist()
+        return self._counts[index]
+
+
+def _pairs(pairs: Sequence[tuple[str, str]]) -> Pairs:
+    return Pairs(Names.of(image for image, _ in pairs), Names.of(mask for _, mask in pairs))
+
+
+def existing(root: Path, pairs: Mapping[str, Sequence[tuple[str, str]]]) -> None:
+    """Refuse lists that name files which are not there.
+
+    Raises:
+        UserError: naming the first few, and of what.
+    """
+    missing = [
+        f"{name} ({split})"
+        for split, of_split in pairs.items()
+        for pair in of_split
+        for name in pair
+        if not os.path.isfile(os.path.join(root, name))
+    ]
+    if missing:
+        more = f" and {len(missing) - NUM_NAMED} more" if len(missing) > NUM_NAMED else ""
+        raise UserError(f"{root}: missing: {', '.join(missing[:NUM_NAMED])}{more}")
