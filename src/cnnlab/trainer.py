@@ -15,6 +15,7 @@ from lightning.pytorch.profilers import Profiler
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from cnnlab.depthwise import in_float32
 from cnnlab.errors import UserError
 
 
@@ -114,6 +115,8 @@ def create(
         torch.set_num_threads(threads)
     if channels_last:
         task.net.to(memory_format=torch.channels_last)
+    if accelerator == "cpu" and precision == "bf16-mixed":
+        in_float32(task.net)
     if compile:
         # nn.Module types attributes as Tensor or Module.
         task.net.compile()  # type: ignore[union-attr]

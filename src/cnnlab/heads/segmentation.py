@@ -6,6 +6,8 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cnnlab.errors import UserError
+
 
 class SegmentationHead(nn.Module):
     """Base: `(B, C, H, W)` images -> `(B, num_classes, H, W)` logits, any H and W.
@@ -24,7 +26,7 @@ class SegmentationHead(nn.Module):
         reductions: by how much each is smaller than the image.
 
     Raises:
-        UserError: the net has no such maps.
+        UserError: the net has fewer maps than `depth`.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("segmentation",)
@@ -38,12 +40,15 @@ class SegmentationHead(nn.Module):
     ) -> None:
         super().__init__()
         indices = None if depth is None else tuple(range(depth))
-        self.backbone = backbone(features_only=True, in_chans=in_chans, out_indices=indices)
+        try:
+            self.backbone = backbone(features_only=True, in_chans=in_chans, out_indices=indices)
+        except IndexError as error:
+            raise UserError(f"head.depth={depth}: the net has fewer maps") from error
         # nn.Module types attributes as Tensor or Module; timm's FeatureInfo is neither.
         info = self.backbone.feature_info
         self.channels: list[int] = info.channels()  # type: ignore[operator, union-attr]
         self.reductions: list[int] = info.reduction()  # type: ignore[operator, union-attr]
-        self._channels_last = str(getattr(self.backbone, "output_fmt", "NCHW")) == "NHWC"
+        self._channels_last = getattr(self.backbone, "output_fmt", "NCHW") == "NHWC"
 
     def maps(self, images: Tensor) -> list[Tensor]:
         """The backbone's maps `(B, channels[i], H / reductions[i], W / reductions[i])`."""

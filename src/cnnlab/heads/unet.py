@@ -22,10 +22,11 @@ class UNet(SegmentationHead):
         backbone: makes the net, see `SegmentationHead`.
         num_classes: K.
         in_chans: image channels.
-        width: channels at the finest level; doubled at each coarser one, as in the paper.
+        width: channels at stride 1; a level of stride s has s times as many, so they double where
+            strides do, as in the paper.
         depth: maps used, from the finest on; None: all that the backbone has.
         skips: whether the finer maps are joined.
-        upsampling: `transposed` (the paper's 2x2 up-convolution), `bilinear` (then a 3x3
+        upsampling: `transposed` (the paper's 2x2 up-convolution), `bilinear` (after a 3x3
             convolution), or `pixel_shuffle` (Shi et al. 2016, arXiv:1609.05158).
     """
 
@@ -45,7 +46,7 @@ class UNet(SegmentationHead):
         self.ups, self.blocks = nn.ModuleList(), nn.ModuleList()
         below = self.channels[-1]
         for level in reversed(range(len(self.channels) - 1)):
-            out = width * 2**level
+            out = width * self.reductions[level]
             factor = max(1, self.reductions[level + 1] // self.reductions[level])
             self.ups.append(enlarging(below, out, factor, upsampling))
             joined = out + (self.channels[level] if skips else 0)
@@ -69,9 +70,10 @@ def enlarging(in_chans: int, out_chans: int, factor: int, how: Upsampling) -> nn
     if how == "transposed":
         return nn.ConvTranspose2d(in_chans, out_chans, factor, factor)
     if how == "bilinear":
+        # The other order does factor^2 times the work for nearly the same: both are linear.
         return nn.Sequential(
-            nn.Upsample(scale_factor=factor, mode="bilinear"),
             nn.Conv2d(in_chans, out_chans, 3, padding=1),
+            nn.Upsample(scale_factor=factor, mode="bilinear"),
         )
     return nn.Sequential(
         nn.Conv2d(in_chans, out_chans * factor**2, 3, padding=1), nn.PixelShuffle(factor)
