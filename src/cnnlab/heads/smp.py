@@ -1,0 +1,222 @@
+"""The decoders of segmentation_models_pytorch (smp, Iakubovskii 2019) over any backbone.
+
+Each decoder's file under conf/head names its paper.
+"""
+
+import inspect
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, get_args
+
+import segmentation_models_pytorch as smp
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cnnlab.errors import UserError, nearest
+from cnnlab.heads.segmentation import SegmentationHead
+
+Architecture = Literal[
+    "unet", "unetplusplus", "manet", "linknet", "fpn", "pspnet", "pan", "deeplabv3",
+    "deeplabv3plus", "upernet", "segformer",
+]  # fmt: skip
+
+
+class SmpDecoder(SegmentationHead):
+    """smp's decoder and scores over the backbone's maps of strides 2, 4, 8, ...
+
+    The strides must double, from 1, 2 or 4 on; a dilated net's end with equal ones. As in smp, a
+    missing finer map is one without channels, and a map of stride 1 is read by `fpn` alone. The
+    net keeps its own strides: nothing is dilated here. Images are padded with zeros, right and
+    below, to a multiple of the last stride (for `pan` to 8 times it at least, since it halves the
+    last map three times), and the logits cropped.
+
+    smp's `dpt` is left out: it reads the class token of a ViT, which is in no map.
+
+    Args:
+        backbone: makes the net, see `SegmentationHead`.
+        num_classes: K.
+        in_chans: image channels.
+        decoder: smp's architecture.
+        depth: maps used, from the finest on; None: all that the backbone has.
+        arguments: those of smp's class that begin with `decoder_` or `psp_`. The default of
+            `decoder_channels` gives each stride the same width at any depth.
+
+    Raises:
+        UserError: strides that do not double, or that this decoder does not work with; an
+            unknown argument, or a value that smp refuses. When learning: one image a batch, where
+            a BatchNorm comes after a pooling to one pixel.
+    """
+
+    def __init__(
+        self,
+        backbone: Callable[..., nn.Module],
+        num_classes: int,
+        in_chans: int,
+        *,
+        decoder: Architecture,
+        depth: int | None,
+        arguments: dict[str, Any],
+    ) -> None:
+        super().__init__(backbone, num_classes, in_chans, depth)
+        self.architecture = decoder
+        strides, first, last = self.reductions, self.reductions[0], self.reductions[-1]
+        doubling = [min(first * 2**level, last) for level in range(len(strides))]
+        told = ", ".join(map(str, strides))
+        if first not in (1, 2, 4) or strides != doubling:
+            raise UserError(
+                f"head.decoder={decoder}: its maps must have strides that double from 1, 2 or 4 "
+                f"on, this net's have {told}; our own heads (unet, fcn) take any"
+            )
+        allowed = _parameters(decoder)
+        for key, value in arguments.items():
+            if key not in allowed:
+                near = nearest(key, allowed) or f"; allowed: {', '.join(allowed) or 'none'}"
+                raise UserError(f"head.arguments.{key}={value}: {decoder} has no such one{near}")
+        if why := _refusal(decoder, self.channels, strides, arguments):
+            at_all = _refusal(decoder, self.channels, strides, {})
+            if not at_all:
+                raise UserError(f"head.arguments={arguments}: {decoder} refuses them: {why}")
+            names = get_args(Architecture)
+            works = [name for name in names if not _refusal(name, self.channels, strides, {})]
+            coarse = (
+                f"; for a last stride of 16: head.depth={len(strides) - 1}, or model.output_stride"
+                "=16 or +model.knobs.output_stride=16 where the net has it"
+            )
+            raise UserError(
+                f"head.decoder={decoder}: does not work over maps of strides {told}: {at_all}; "
+                f"allowed: {', '.join(works)}{coarse if last > 16 else ''}"
+            )
+        # These two names are smp's, so that its weights fit.
+        self.decoder, self.segmentation_head = _build(
+            decoder, self.channels, strides, num_classes, arguments
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        height, width = images.shape[-2:]
+        last = self.reductions[-1]
+        least = 8 * last if self.architecture == "pan" else last
+        below, right = (max(least - side, -side % last) for side in (height, width))
+        padded = F.pad(images, (0, right, 0, below))
+        size = padded.shape[-2:]
+        try:
+            maps = [
+                _fitted(x, (size[0] // stride, size[1] // stride))
+                for x, stride in zip(self.maps(padded), self.reductions, strict=True)
+            ]
+            x = self.decode(maps)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise UserError(
+                f"head.decoder={self.architecture}: learns from 2 images a batch or more "
+                f"(BatchNorm over maps of 1x1), got {len(images)} of {height}x{width}"
+            ) from error
+        if x.shape[-2:] != size:
+            x = F.interpolate(x, size, mode="bilinear", align_corners=True)  # as smp does
+        return x[..., :height, :width]
+
+    def decode(self, maps: list[Tensor]) -> Tensor:
+        finest, stride = maps[0], self.reductions[0]
+        height, width = (side * stride for side in finest.shape[-2:])
+        missing = [
+            finest.new_empty(len(finest), 0, height // finer, width // finer)
+            for finer in _missing(stride)
+        ]
+        logits: Tensor = self.segmentation_head(self.decoder([*missing, *maps]))
+        return logits
+
+
+class _Encoder(nn.Module):
+    """What smp's classes ask an encoder while they build the decoder: the maps' channels."""
+
+    def __init__(self, out_channels: Sequence[int], depth: int, output_stride: int) -> None:
+        super().__init__()
+        self.out_channels = out_channels
+
+    def set_in_channels(self, in_channels: int, pretrained: bool) -> None:
+        """Nothing: our net has them."""
+
+    def make_dilated(self, output_stride: int) -> None:
+        """Nothing: our net has the strides that it has."""
+
+
+def _fitted(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """`x` at `size`: not every net ends at side / stride where that is whole (AlexNet)."""
+    return x if x.shape[-2:] == size else F.interpolate(x, size, mode="bilinear")
+
+
+def _missing(first_stride: int) -> list[int]:
+    """The strides, from 1 on, that smp counts and the net has no map of."""
+    return [stride for stride in (1, 2) if stride < first_stride]
+
+
+def _parameters(decoder: str) -> dict[str, Any]:
+    """The arguments of smp's class that are for the user to give, and their defaults."""
+    parameters = inspect.signature(smp.MODEL_ARCHITECTURES_MAPPING[decoder].__init__).parameters
+    return {n: p.default for n, p in parameters.items() if n.startswith(("decoder_", "psp_"))}
+
+
+def _build(
+    decoder: str,
+    channels: Sequence[int],
+    strides: Sequence[int],
+    num_classes: int,
+    arguments: dict[str, Any],
+) -> tuple[nn.Module, nn.Module]:
+    """Decoder and head of scores as smp builds them; the scores are not enlarged."""
+    make = smp.MODEL_ARCHITECTURES_MAPPING[decoder]
+    out_channels = [*(0 for _ in _missing(strides[0])), *channels]
+    depth = len(out_channels) - 1
+    known = inspect.signature(make.__init__).parameters
+    own: dict[str, Any] = {"encoder_output_stride": strides[-1], "upsampling": 1}
+    given = {key: value for key, value in own.items() if key in known}
+    widths = _parameters(decoder).get("decoder_channels")
+    if isinstance(widths, tuple):
+        given["decoder_channels"] = widths[-depth:]
+    # smp's classes know which of their arguments are their decoder's, so they build it, and take
+    # encoders by name only: ours is in smp's table as long as that takes.
+    name = "cnnlab"
+
+    def encoder(depth: int, output_stride: int) -> nn.Module:
+        return _Encoder(out_channels, depth, output_stride)
+
+    smp.encoders.encoders[name] = {"encoder": encoder, "params": {}}
+    try:
+        net = make(
+            encoder_name=name,
+            encoder_weights=None,
+            encoder_depth=depth,
+            classes=num_classes,
+            **(given | arguments),
+        )
+    finally:
+        del smp.encoders.encoders[name]
+    return net.decoder, net.segmentation_head
+
+
+def _refusal(
+    decoder: str, channels: Sequence[int], strides: Sequence[int], arguments: dict[str, Any]
+) -> str:
+    """Why this decoder does not work over such maps; empty where it does.
+
+    smp checks little when it builds, so the decoder is run once, on the meta device.
+    """
+    side = 8 * strides[-1]  # the least that pan takes
+    levels = [
+        *((0, stride) for stride in _missing(strides[0])),
+        *zip(channels, strides, strict=True),
+    ]
+    # smp initialises weights without elements with a warning; they are refused here.
+    with torch.device("meta"), torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            net = nn.Sequential(*_build(decoder, channels, strides, 2, arguments)).eval()
+            if any(parameter.numel() == 0 for parameter in net.parameters()):
+                return "it needs finer maps"
+            net([torch.empty(1, width, side // stride, side // stride) for width, stride in levels])
+        except Exception as error:  # smp raises many kinds, its layers more
+            if type(error) is RuntimeError and strides[-1] in strides[:-1]:
+                return "it wants no equal strides"  # torch tells of sizes only
+            return str(error).partition("\n")[0].rstrip(".") or type(error).__name__
+    return ""
