@@ -6,7 +6,7 @@ from typing import Any
 
 from cnnlab.errors import UserError
 
-OPEN = ("tags", "model.knobs", "callbacks", "logger.wandb")
+OPEN = ("tags", "model.knobs", "head.arguments", "callbacks", "logger.wandb")
 """Nodes under which `+` may add keys; everywhere else the set of keys is closed."""
 
 

@@ -5,8 +5,8 @@ Each decoder's file under conf/head names its paper.
 
 import inspect
 import warnings
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal
 
 import segmentation_models_pytorch as smp
 import torch
@@ -25,11 +25,15 @@ Architecture = Literal[
 class SmpDecoder(SegmentationHead):
     """smp's decoder and scores over the backbone's maps of strides 2, 4, 8, ...
 
-    The strides must double, from 1, 2 or 4 on; a dilated net's end with equal ones. As in smp, a
-    missing finer map is one without channels, and a map of stride 1 is read by `fpn` alone. The
-    net keeps its own strides: nothing is dilated here. Images are padded with zeros, right and
-    below, to a multiple of the last stride (for `pan` to 8 times it at least, since it halves the
-    last map three times), and the logits cropped.
+    smp wants strides that double from 1, 2 or 4 on, each decoder with limits of its own. A net of
+    others is adapted, by the first of these that the decoder takes: the last map enlarged to
+    stride 16 (DeepLab over a net that is not dilated; `+model.knobs.output_stride=16` dilates those
+    of timm that can), further maps by 3x3 convolutions of stride 2 (nets of small images), each map
+    resized to the stride that doubles (ViTs; dilated nets under `fpn`).
+
+    As in smp, a missing finer map is one without channels, and a map of stride 1 is read by `fpn`
+    alone. Images are padded with zeros, right and below, to a multiple of the last stride (for
+    `pan` to 8 times it at least, since it halves the last map three times), and the logits cropped.
 
     smp's `dpt` is left out: it reads the class token of a ViT, which is in no map.
 
@@ -43,9 +47,9 @@ class SmpDecoder(SegmentationHead):
             `decoder_channels` gives each stride the same width at any depth.
 
     Raises:
-        UserError: strides that do not double, or that this decoder does not work with; an
-            unknown argument, or a value that smp refuses. When learning: one image a batch, where
-            a BatchNorm comes after a pooling to one pixel.
+        UserError: maps that this decoder cannot be given; an unknown argument, or a value that smp
+            refuses. When learning: one image a batch, where a BatchNorm comes after a pooling to
+            one pixel.
     """
 
     def __init__(
@@ -60,51 +64,52 @@ class SmpDecoder(SegmentationHead):
     ) -> None:
         super().__init__(backbone, num_classes, in_chans, depth)
         self.architecture = decoder
-        strides, first, last = self.reductions, self.reductions[0], self.reductions[-1]
-        doubling = [min(first * 2**level, last) for level in range(len(strides))]
-        told = ", ".join(map(str, strides))
-        if first not in (1, 2, 4) or strides != doubling:
-            raise UserError(
-                f"head.decoder={decoder}: its maps must have strides that double from 1, 2 or 4 "
-                f"on, this net's have {told}; our own heads (unet, fcn) take any"
-            )
         allowed = _parameters(decoder)
         for key, value in arguments.items():
             if key not in allowed:
                 near = nearest(key, allowed) or f"; allowed: {', '.join(allowed) or 'none'}"
                 raise UserError(f"head.arguments.{key}={value}: {decoder} has no such one{near}")
-        if why := _refusal(decoder, self.channels, strides, arguments):
-            at_all = _refusal(decoder, self.channels, strides, {})
-            if not at_all:
-                raise UserError(f"head.arguments={arguments}: {decoder} refuses them: {why}")
-            names = get_args(Architecture)
-            works = [name for name in names if not _refusal(name, self.channels, strides, {})]
-            coarse = (
-                f"; for a last stride of 16: head.depth={len(strides) - 1}, or model.output_stride"
-                "=16 or +model.knobs.output_stride=16 where the net has it"
-            )
-            raise UserError(
-                f"head.decoder={decoder}: does not work over maps of strides {told}: {at_all}; "
-                f"allowed: {', '.join(works)}{coarse if last > 16 else ''}"
-            )
+        self.strides = self._strides(arguments)
+        width = self.channels[-1]
+        more = len(self.strides) - len(self.channels)
+        self.further = nn.ModuleList(nn.Conv2d(width, width, 3, 2, 1) for _ in range(more))
         # These two names are smp's, so that its weights fit.
         self.decoder, self.segmentation_head = _build(
-            decoder, self.channels, strides, num_classes, arguments
+            decoder, [*self.channels, *[width] * more], self.strides, num_classes, arguments
+        )
+
+    def _strides(self, arguments: dict[str, Any]) -> list[int]:
+        """Of the maps that the decoder gets; more than the net has: made by `further`."""
+        own, reasons = self.reductions, []
+        for strides in _candidates(own):
+            channels = [*self.channels, *self.channels[-1:] * (len(strides) - len(own))]
+            why = _refusal(self.architecture, channels, strides, arguments)
+            if not why:
+                return strides
+            if arguments and not _refusal(self.architecture, channels, strides, {}):
+                raise UserError(f"head.arguments={arguments}: {self.architecture} refuses: {why}")
+            reasons.append(why)
+        raise UserError(
+            f"head.decoder={self.architecture}: does not work over maps of strides "
+            f"{', '.join(map(str, own))}: {reasons[0]}; our own heads (unet, fcn) take any"
         )
 
     def forward(self, images: Tensor) -> Tensor:
         height, width = images.shape[-2:]
-        last = self.reductions[-1]
+        last = self.strides[-1]
         least = 8 * last if self.architecture == "pan" else last
         below, right = (max(least - side, -side % last) for side in (height, width))
         padded = F.pad(images, (0, right, 0, below))
         size = padded.shape[-2:]
         try:
-            maps = [
+            maps = self.maps(padded)
+            for further in self.further:
+                maps = [*maps, further(maps[-1])]
+            fitted = [
                 _fitted(x, (size[0] // stride, size[1] // stride))
-                for x, stride in zip(self.maps(padded), self.reductions, strict=True)
+                for x, stride in zip(maps, self.strides, strict=True)
             ]
-            x = self.decode(maps)
+            x = self.decode(fitted)
         except ValueError as error:
             if "more than 1 value per channel" not in str(error):
                 raise
@@ -117,7 +122,7 @@ class SmpDecoder(SegmentationHead):
         return x[..., :height, :width]
 
     def decode(self, maps: list[Tensor]) -> Tensor:
-        finest, stride = maps[0], self.reductions[0]
+        finest, stride = maps[0], self.strides[0]
         height, width = (side * stride for side in finest.shape[-2:])
         missing = [
             finest.new_empty(len(finest), 0, height // finer, width // finer)
@@ -125,6 +130,20 @@ class SmpDecoder(SegmentationHead):
         ]
         logits: Tensor = self.segmentation_head(self.decoder([*missing, *maps]))
         return logits
+
+
+def _candidates(own: list[int]) -> Iterator[list[int]]:
+    """Strides to try, the net's own first."""
+    doubling = [min(own[0], 4) * 2**level for level in range(len(own))]
+    if own[0] in (1, 2, 4) and own == [min(stride, own[-1]) for stride in doubling]:
+        yield own
+        if own[-1] > 16:
+            yield [*own[:-1], 16]
+    if own == doubling:
+        for more in range(1, 5):
+            yield [own[0] * 2**level for level in range(len(own) + more)]
+    else:
+        yield doubling
 
 
 class _Encoder(nn.Module):
