@@ -116,7 +116,7 @@ def create(
     if channels_last:
         task.net.to(memory_format=torch.channels_last)
     if accelerator == "cpu" and precision == "bf16-mixed":
-        in_float32(task.net)
+        in_float32(task)
     if compile:
         # nn.Module types attributes as Tensor or Module.
         task.net.compile()  # type: ignore[union-attr]

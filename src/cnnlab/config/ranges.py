@@ -95,8 +95,12 @@ RANGES = {
     "callbacks.early_stopping.patience": _NOT_NEGATIVE,
     "logger.wandb.timeout_s": _POSITIVE,
 }
-_ASCENDING = ("data.augment.scale", "data.augment.ratio", "data.augment.scale_jitter")
-_ASCENDING += ("scheduler.milestones",)
+_ASCENDING = (
+    "data.augment.scale",
+    "data.augment.ratio",
+    "data.augment.scale_jitter",
+    "scheduler.milestones",
+)
 """Keys whose numbers go upwards."""
 _BATCHES = ("limit_train_batches", "limit_val_batches", "limit_test_batches", "overfit_batches")
 """Keys of the trainer: a whole number is a count, a number with a point a share."""

@@ -1,7 +1,7 @@
 """Scenes of scikit-learn's handwritten digits: masks without a file, for everyone, off line."""
 
 import hashlib
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from sklearn.datasets import load_digits
@@ -52,7 +52,7 @@ class DigitScenes(DataModule):
 
     tasks: ClassVar[tuple[str, ...]] = ("segmentation",)
     crops_on_device: ClassVar[bool] = True
-    only: ClassVar[dict[str, object]] = {
+    only: ClassVar[dict[str, Any]] = {
         "sampler": "shuffle",
         "augment.policy": None,
         "augment.mixup": 0.0,
@@ -60,7 +60,7 @@ class DigitScenes(DataModule):
         "augment.erasing": 0.0,
     }
 
-    def __init__(self, *, scenes: int, **common: object) -> None:
+    def __init__(self, *, scenes: int, **common: Any) -> None:
         super().__init__(**common)
         self.scenes = scenes
 
@@ -71,11 +71,17 @@ class DigitScenes(DataModule):
         total, seed = len(classes), self.split_seed
         rest, test = hold_out(classes, round(TEST_FRACTION * total), seed)
         train, val = hold_out(classes[rest], round(self.val_fraction * total), seed)
-        parts = {"train": rest[train], "val": rest[val], "test": test}
+        few = max(1, self.scenes // 5)
+        parts = (rest[train], self.scenes), (rest[val], few), (test, few)
         sources = []
-        for number, ids in enumerate(parts.values()):
-            count = self.scenes if number == 0 else max(1, self.scenes // 5)
+        for number, (ids, count) in enumerate(parts):
             found = compose(digits[ids], classes[ids], count, mix(seed, number))
             sources.append(MaskMemory(found.images, found.masks))
-        names = ["background", *(str(digit) for digit in range(10))]
-        return Splits(*sources, names, channels=3, image_size=(SIDE, SIDE))
+        return Splits(
+            train=sources[0],
+            val=sources[1],
+            test=sources[2],
+            classes=["background", *(str(digit) for digit in range(10))],
+            channels=3,
+            image_size=(SIDE, SIDE),
+        )
