@@ -1,4 +1,5 @@
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from torch.nn import functional as F
 from cnnlab.backbones import create
 from cnnlab.complexity.count import count
 from cnnlab.errors import UserError
-from cnnlab.heads.fcn import FCN, bilinear_deconvolution, zero_score
+from cnnlab.heads.fcn import FCN, zero_score
 
 NET = partial(create, weights=None, freeze=0, seed=0)
 DILATED = partial(NET, name="resnet50", knobs={"output_stride": 8})
@@ -53,18 +54,35 @@ def test_cost_is_torchvisions():
     assert ours.macs == 152_716_512_000 - 65 * 65 * (1024 * 256 * 9 + 256 * 21)
 
 
+def of_strides(*strides):
+    """A head that fuses all maps of a net that has no tensors, of 4 channels each."""
+    net = nn.Module()
+    net.feature_info = SimpleNamespace(
+        channels=lambda: [4] * len(strides), reduction=lambda: list(strides)
+    )
+    return FCN(lambda **_: net, 3, 3, fuse=len(strides) - 1, **PLAIN)
+
+
 @pytest.mark.parametrize("factor", [2, 3, 4, 8])
 def test_enlarging_begins_as_bilinear_interpolation(factor):
-    scores = torch.rand(2, 3, 6, 7)
-    kernel = 2 * factor - factor % 2
-    layer = bilinear_deconvolution(3, kernel, factor, padding=factor // 2)
-    larger = layer(scores)
-    expected = F.interpolate(scores, scale_factor=factor, mode="bilinear")
-    assert larger.shape == expected.shape
+    """The finer map's score is zero at first: what is decoded is the enlarged one."""
+    torch.manual_seed(0)
+    net = of_strides(5, 5 * factor)
+    coarse = torch.rand(2, 4, 6, 7)
+    larger = net.decode([torch.rand(2, 4, 6 * factor, 7 * factor), coarse])
+    expected = F.interpolate(net.coarsest(coarse), scale_factor=factor, mode="bilinear")
     inside = (..., slice(factor, -factor), slice(factor, -factor))
     torch.testing.assert_close(larger[inside], expected[inside])
-    assert layer.bias is None
-    assert layer.weight.requires_grad
+    (up,) = net.ups
+    assert up(net.coarsest(coarse)).shape == expected.shape  # no resizing was needed
+    assert up.bias is None
+    assert up.weight.requires_grad
+
+
+def test_strides_that_are_no_multiples_end_at_the_finer_map():
+    net = of_strides(4, 10)
+    decoded = net.decode([torch.rand(1, 4, 25, 13), torch.rand(1, 4, 10, 5)])
+    assert decoded.shape == (1, 3, 25, 13)
 
 
 def test_fused_scores_are_those_of_the_finer_maps():
