@@ -30,7 +30,7 @@ class FCN(SegmentationHead):
         dropout: before the coarsest map is scored.
 
     Raises:
-        UserError: the net has too few maps; a width or a dropout that is none.
+        UserError: the net has too few maps.
     """
 
     def __init__(
@@ -50,10 +50,6 @@ class FCN(SegmentationHead):
                 f"head.fuse={fuse}: must be 0 to {maps - 1}: the net's maps are {maps}, and one is "
                 "the coarsest"
             )
-        if width is not None and width < 1:
-            raise UserError(f"head.width={width}: must be at least 1, or null")
-        if not 0 <= dropout < 1:
-            raise UserError(f"head.dropout={dropout}: must be at least 0 and below 1")
         chans = self.channels[-1]
         self.coarsest = nn.Sequential()
         if width is not None:
