@@ -84,12 +84,15 @@ def test_listed_knobs_turn():
 
 
 def batch_for(net):
-    """Two images: of the size that the net must have, or of 96 pixels, to be quick."""
+    """Two images: of the size that the net must have, or of 96 pixels, to be quick.
+
+    Without padding U-Net's maps vanish below 140 pixels.
+    """
     cfg = net.pretrained_cfg
     channels, height, _ = cfg["input_size"]
     fixed = cfg.get("fixed_input_size") or cfg["architecture"].startswith(("alexnet", "zfnet"))
     fixed = fixed or getattr(net, "aux", None) is not None  # GoogLeNet's auxiliary heads
-    side = height if fixed else min(height, 96)
+    side = height if fixed else min(height, 140 if cfg["architecture"] == "unet_valid" else 96)
     return torch.randn(2, channels, side, side, generator=torch.Generator().manual_seed(0))
 
 

@@ -45,7 +45,12 @@ SMALLEST = [
     for of in sorted({family(n) for n in OURS})
 ]
 """Of each family; real tensors in the fast tests. The others have theirs in the slow ones."""
-REAL = [pytest.param(n, marks=[] if n in SMALLEST else [pytest.mark.slow], id=n) for n in OURS]
+HEAVY = {"fcn_vgg16", "unet_valid", "unet_same"}
+"""15 to 50 seconds a test at their images' size; their own tests do the same with fewer tensors."""
+REAL = [
+    pytest.param(n, marks=[] if n in SMALLEST and n not in HEAVY else [pytest.mark.slow], id=n)
+    for n in OURS
+]
 
 
 def image(net, batch=2, extra=0):

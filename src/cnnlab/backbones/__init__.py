@@ -6,6 +6,7 @@ from cnnlab.backbones import (  # noqa: F401  (registers them)
     convnext_walk,
     deformable,
     efficientnet_scaled,
+    fcn_vgg,
     googlenet,
     lenet,
     mcunet,
@@ -19,6 +20,7 @@ from cnnlab.backbones import (  # noqa: F401  (registers them)
     shiftresnet_cifar,
     shufflenet_v1,
     squeezenet,
+    unet_valid,
     wrn_cifar,
     zfnet,
 )
