@@ -7,6 +7,7 @@ from torchmetrics import Metric
 from cnnlab.pixels import IGNORE
 
 _BITS = 32  # classes that one int32 holds as bits
+_PIXELS_AT_ONCE = 2**18  # on a CPU
 
 
 class SegmentationMetric(Metric):
@@ -35,10 +36,11 @@ class SegmentationMetric(Metric):
 
     def update(self, predictions: Tensor, targets: Tensor) -> None:
         """Add a batch: class ids int64 `(B, H, W)` each; 255 in `targets` = ignore."""
-        # A byte a pixel, and on a CPU image by image: what lies between stays in its caches.
+        # A byte a pixel, and on a CPU few at once: what lies between stays in its caches.
         true = targets.to(torch.uint8)
         found = predictions.to(torch.uint8).where(targets != IGNORE, IGNORE)
-        at_once = 1 if targets.device.type == "cpu" else max(1, len(targets))
+        most = _PIXELS_AT_ONCE if targets.device.type == "cpu" else targets.numel()
+        at_once = max(1, most // max(1, targets[:1].numel()))  # images
         parts = zip(found.split(at_once), true.split(at_once), strict=True)
         cells = [self._cells(*part).flatten() for part in parts]
         classes = self.num_classes
@@ -123,13 +125,10 @@ class SegmentationMetric(Metric):
 
 
 def _histogram(values: Tensor, length: int) -> Tensor:
-    """How often each of 0 .. length - 1 is in `values`, int64 `(length,)`."""
-    values = values.flatten()
-    if values.device.type == "cpu":
-        return values.bincount(minlength=length)
-    # On CUDA bincount waits to learn the largest value.
+    """How often each of 0 .. length - 1 is in `values` int32 `(N,)`: int64 `(length,)`."""
+    # Not bincount, which on CUDA waits to learn the largest value.
     counts = torch.zeros(length, dtype=torch.int64, device=values.device)
-    return counts.index_add_(0, values, torch.ones_like(values, dtype=torch.int64))
+    return counts.index_add_(0, values, counts.new_ones(()).expand_as(values))
 
 
 def _outline(labels: Tensor) -> Tensor:
