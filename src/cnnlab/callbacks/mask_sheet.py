@@ -1,7 +1,7 @@
 """Images with their masks, what the net made of each, and where it is wrong."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -149,7 +149,7 @@ def _legend(
     figure: "Figure",
     patches: Sequence[tuple[str, np.ndarray]],
     columns: int,
-    loc: str,
+    loc: Literal["upper center", "upper right"],
     anchor: tuple[float, float],
 ) -> None:
     from matplotlib.patches import Patch
