@@ -19,7 +19,7 @@ class SegmentationMetric(Metric):
     mean; its false positives count against the classes they were taken from.
 
     Args:
-        num_classes: K.
+        num_classes: K, at most 255.
         tolerance: pixels (the larger of rows and columns) by which an outline may be off.
     """
 
