@@ -39,7 +39,7 @@ def test_imagenet_weights_keep_their_accuracy(real_data, lite0):
         ]
     )
     check(composed)
-    metrics = evaluate(composed, None)
+    metrics = evaluate(composed, None).metrics
     assert metrics["test/samples"] == 500
     # timm's own transform and loop: 370 and 471 of 500.
     assert metrics["test/top1"] * 500 == pytest.approx(370, abs=1)

@@ -134,7 +134,7 @@ def test_a_run_with_averaged_weights_tests_the_average(tmp_path):
     name, last = next(iter(checkpoint["ema"]["weights"].items()))
     assert not torch.equal(last, checkpoint["state_dict"][name])
     composed = compose(checkpoint_words(run_.folder))
-    again = evaluate(composed, run_.folder)
+    again = evaluate(composed, run_.folder).metrics
     assert again["test/loss"] == pytest.approx(run_.metrics["test/loss"], rel=1e-5)
     assert run_.metrics["test/top1"] == pytest.approx(run_.metrics["val/top1"], abs=0.1)
 

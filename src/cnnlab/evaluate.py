@@ -1,7 +1,7 @@
 """The verb `test`: the test split under a run's checkpoint, or under any weights."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cnnlab.config import Composed
 from cnnlab.errors import UserError
@@ -35,8 +35,17 @@ def checkpoint_words(checkpoint: Path) -> list[str]:
     )
 
 
-def evaluate(composed: Composed, checkpoint: Path | None) -> dict[str, float]:
-    """Metrics on the test split, `test/...`, with the number of samples as `test/samples`.
+class Evaluation(NamedTuple):
+    """What a test found."""
+
+    metrics: dict[str, float]
+    """`test/...`, with the number of samples as `test/samples`; empty but in the first process."""
+    per_class: list[str]
+    """The figures of the classes, as lines."""
+
+
+def evaluate(composed: Composed, checkpoint: Path | None) -> Evaluation:
+    """Metrics on the test split.
 
     In the precision of the words (a run's checkpoint: the run's own), else in float32, so that
     figures do not depend on the processor.
@@ -48,6 +57,7 @@ def evaluate(composed: Composed, checkpoint: Path | None) -> dict[str, float]:
 
     from cnnlab import trainer as trainers
     from cnnlab.tasks.build import build_parts
+    from cnnlab.tasks.per_class import per_class_lines
     from cnnlab.tracking.checkpoint_io import AtomicCheckpointIO
 
     cfg = composed.cfg.copy()
@@ -71,7 +81,6 @@ def evaluate(composed: Composed, checkpoint: Path | None) -> dict[str, float]:
         # Lightning's advice to use one device does not hold here: each image is counted once.
         trainer.test(task, data, ckpt_path=path, weights_only=True, verbose=False)
     if not trainer.is_global_zero:
-        return {}
-    return {key: float(value) for key, value in trainer.callback_metrics.items()} | {
-        "test/samples": task.evaluated
-    }
+        return Evaluation({}, [])
+    metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
+    return Evaluation(metrics | {"test/samples": task.evaluated}, per_class_lines(task))

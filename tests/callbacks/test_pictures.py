@@ -1,3 +1,4 @@
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,10 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from cnnlab.callbacks.pictures import Pictures, denormalised
+from cnnlab.callbacks.mask_sheet import MaskSheet
+from cnnlab.callbacks.pictures import Pictures, denormalised, evenly
 from cnnlab.data.batch import Batch
+from cnnlab.pixels import IGNORE
 from cnnlab.tracking.mirror import Mirror
 from cnnlab.tracking.record import RunRecord
 
@@ -75,7 +78,9 @@ class Told(Mirror):
         pass
 
 
-def run_test(tmp_path: Path, several: bool, confusion: bool, images: int) -> tuple[Path, Told]:
+def run_test(
+    tmp_path: Path, data: LightningDataModule, task: LightningModule, images: int
+) -> tuple[Path, Told]:
     config = {
         "runs": str(tmp_path),
         "resume": None,
@@ -93,13 +98,13 @@ def run_test(tmp_path: Path, several: bool, confusion: bool, images: int) -> tup
             enable_progress_bar=False,
             enable_checkpointing=False,
         )
-        trainer.test(Task(confusion), Data(several), verbose=False)
+        trainer.test(task, data, verbose=False)
     assert record.folder is not None
     return record.folder / "pictures", told
 
 
 def test_a_classifier_leaves_a_sheet_and_a_confusion_matrix(tmp_path):
-    folder, told = run_test(tmp_path, several=False, confusion=True, images=7)
+    folder, told = run_test(tmp_path, Data(several=False), Task(confusion=True), images=7)
     assert {p.name for p in folder.iterdir()} == {"predictions.png", "confusion.png"}
     with Image.open(folder / "predictions.png") as sheet:
         width, height = sheet.size
@@ -123,7 +128,7 @@ def test_a_classifier_leaves_a_sheet_and_a_confusion_matrix(tmp_path):
 
 
 def test_several_labels_an_image_and_no_matrix(tmp_path):
-    folder, told = run_test(tmp_path, several=True, confusion=False, images=12)
+    folder, told = run_test(tmp_path, Data(several=True), Task(confusion=False), images=12)
     assert [p.name for p in folder.iterdir()] == ["predictions.png"]
     assert [call[2] for call in told.images] == [["8 of 12 wrong"]]
 
@@ -134,3 +139,83 @@ def test_normalisation_is_undone():
     shape = (1, 3, 1, 1)
     normalised = (images - torch.tensor(mean).view(shape)) / torch.tensor(std).view(shape)
     torch.testing.assert_close(denormalised(normalised, mean, std), images)
+
+
+def test_samples_lie_evenly_over_the_batches():
+    def taken(wanted, sizes):
+        first, found = 0, []
+        for batch, size in enumerate(sizes):
+            found += [first + i for i in evenly(wanted, batch, len(sizes), size)]
+            first += size
+        return found
+
+    # Each beside the middle of its quarter.
+    assert taken(4, [1] * 8) == [0, 2, 4, 6]
+    assert taken(4, [8]) == [1, 3, 5, 7]
+    assert taken(4, [2] * 8) == [1, 5, 9, 13]
+    assert taken(4, [1, 1]) == [0, 1]  # there are no more
+    assert taken(0, [4, 4]) == []
+    for batches in range(1, 60):
+        found = taken(4, [5] * batches)
+        assert len(found) == 4
+        assert all(abs(b - a - 5 * batches / 4) <= 5 for a, b in itertools.pairwise(found))
+
+
+class MaskData(LightningDataModule):
+    """16 images of 12x16 with masks twice as large; rows and columns 8 on of odd ones are padding.
+
+    Image i has class i % 3 everywhere, but for one ignored corner; its red is i / 16.
+    """
+
+    classes, mean, std = CLASSES, [0.3] * 3, [0.5] * 3
+
+    def test_dataloader(self) -> DataLoader:
+        red = torch.arange(16.0) / 16
+        images = torch.zeros(16, 3, 12, 16)
+        images[:, 0] = red.view(-1, 1, 1)
+        targets = (torch.arange(16) % 3).view(-1, 1, 1).repeat(1, 24, 32)
+        targets[:, :6, :6] = IGNORE
+        frames = torch.tensor([[12.0, 16.0, 2.0, 2.0], [8.0, 8.0, 2.0, 2.0]]).repeat(8, 1)
+        targets[1::2, 16:], targets[1::2, :, 16:] = IGNORE, IGNORE
+        whole = Batch((images - 0.3) / 0.5, targets, torch.arange(16), frames)
+        batches = [Batch(*(part[i : i + 2] for part in whole)) for i in range(0, 16, 2)]
+        return DataLoader(batches, batch_size=None)  # type: ignore[arg-type]  # a list will do
+
+
+class MaskTask(LightningModule):
+    """Says class 1 of everything."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.results = {"test/confusion": [[0, 4_000_000, 1], [0, 5, 0], [0, 0, 0]]}
+
+    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        return {"predictions": torch.ones_like(batch.targets)}
+
+
+def test_masks_leave_a_sheet_and_a_confusion_matrix(tmp_path, monkeypatch):
+    added: list[tuple] = []
+    monkeypatch.setattr(MaskSheet, "add", lambda self, *call: added.append(call))
+    monkeypatch.setattr(MaskSheet, "__len__", lambda self: 0)
+    run_test(tmp_path / "a", data=MaskData(), task=MaskTask(), images=16)
+    # These have padding.
+    assert [round(16 * float(image[0, 0, 0])) for image, _, _ in added] == [1, 5, 9, 13]
+    for image, target, prediction in added:
+        assert image.shape == (3, 8, 8)
+        assert target.shape == prediction.shape == (16, 16)
+    monkeypatch.undo()
+    folder, told = run_test(tmp_path / "b", data=MaskData(), task=MaskTask(), images=16)
+    assert {p.name for p in folder.iterdir()} == {"predictions.png", "confusion.png"}
+    # Of 1, 5, 9 and 13 the first and the last are dogs.
+    assert [(key, captions) for key, _, captions, _ in told.images] == [
+        ("test/predictions", ["mean IoU 1.00, 0.00, 0.00, 1.00"]),
+        ("test/confusion", ["truth in rows"]),
+    ]
+    ((_, columns, rows, _),) = told.tables
+    assert columns == ["truth", "predicted", "pixels"]
+    assert rows == [["cat", "dog", 4_000_000], ["dog", "dog", 5], ["cat", CLASSES[2], 1]]
+
+
+def test_fewer_masks_are_shown_where_fewer_are_wanted(tmp_path):
+    _, told = run_test(tmp_path, data=MaskData(), task=MaskTask(), images=1)
+    assert told.images[0][2] == ["mean IoU 1.00"]

@@ -35,6 +35,8 @@ class Task(LightningModule):
 
     logs: ClassVar[tuple[str, ...]] = ()
     """The keys that an evaluation on val logs; read statically by `cnnlab.config`."""
+    per_class: ClassVar[str | None] = None
+    """The metric's result `(K,)` that is worth a look after a test, such as `iou_per_class`."""
     multi_label: ClassVar[bool] = False
     """Whether an image may have several classes."""
 

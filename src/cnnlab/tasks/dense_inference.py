@@ -45,7 +45,7 @@ def windowed(net: Net, images: Tensor, window: tuple[int, int], overlap: float) 
 def starts(length: int, window: int, overlap: float) -> list[int]:
     """Where the windows along one side begin: as few as overlap by at least that share."""
     room = length - window
-    step = max(1, int(window * (1 - overlap)))
+    step = max(1, int(window * (1 - overlap) + 1e-6))  # 1 - 0.8 is a little less than 0.2
     count = -(-room // step)
     return [round(i * room / count) for i in range(count + 1)] if count else [0]
 

@@ -41,6 +41,7 @@ class SegmentationTask(Task):
         "val/pixel_accuracy",
         "val/boundary_f1",
     )
+    per_class: ClassVar[str | None] = "iou_per_class"
 
     def __init__(
         self,
