@@ -18,7 +18,7 @@ ALLOWED = {
     "reference": set(),
     "config": set(),
     "tasks": {"metrics", "data", "boxes", "pixels"},
-    "callbacks": {"data", "tracking"},
+    "callbacks": {"data", "tracking", "pixels"},
     "tracking": {"complexity", "reference"},
 }
 

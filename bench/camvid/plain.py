@@ -21,6 +21,8 @@ CLASSES, IGNORED = 11, 11
 
 
 class Frames(Dataset):
+    """Images normalised and masks; cropped and flipped in training."""
+
     def __init__(self, root: Path, split: str) -> None:
         lines = (root / f"{split}.txt").read_text().splitlines()
         self.pairs = [[root / name for name in line.split()] for line in lines]

@@ -136,5 +136,5 @@ def _published_decks() -> dict[str, set[str]]:
     """Of each name: the decks of all rows it stands for."""
     found: dict[str, set[str]] = {}
     for row in rows():
-        found.setdefault(row.name, set()).update(row.decks.split(";"))
+        found.setdefault(row.model, set()).update(row.decks.split(";"))
     return found

@@ -1,5 +1,6 @@
 """The verb `verify`: every published number beside what the net of that name measures."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -62,7 +63,7 @@ class Comparison:
 
 def published(pattern: str = "*") -> list[Row]:
     """The rows of nets whose name matches."""
-    return [row for row in rows() if row.name and row.input_size and fnmatch(row.name, pattern)]
+    return [row for row in rows() if row.name and row.input_size and fnmatch(row.model, pattern)]
 
 
 def compare(found: Iterable[Row]) -> Iterator[Comparison]:
@@ -75,29 +76,36 @@ def measure(row: Row) -> Comparison:
     from hydra.utils import instantiate
 
     assert row.input_size is not None
-    make = instantiate(compose([f"model={row.name}"]).cfg.model)
+    model, *words = row.name.split()
+    cfg = compose([f"model={model}", *(["task=segmentation"] if words else []), *words]).cfg
+    make = instantiate(cfg.model)
     with torch.device("meta"):
-        net = make(in_chans=row.input_size[0], num_classes=_classes(row))
+        if words:
+            net = instantiate(cfg.head, _convert_="all")(make, _classes(row), row.input_size[0])
+        else:
+            net = make(in_chans=row.input_size[0], num_classes=_classes(row))
     cost = count(net, row.input_size, training="(training)" in row.variant)
     return Comparison(row, cost.params / 1e6, cost.macs / 1e9)
 
 
 def _classes(row: Row) -> int | None:
-    """The net's own number; none where the source counts without the classifier."""
+    """As the variant says; None: the net's own number."""
+    if told := re.search(r"(\d+) classes", row.variant):
+        return int(told[1])
     return 0 if "no fc" in row.variant else None
 
 
 def table(comparisons: Iterable[Comparison]) -> Iterator[str]:
     """The lines of the table, one a row, as they are measured."""
     yield (
-        f"{'name':28} {'input':>11} {'params/M published':>19} {'measured':>10} {'diff':>8} "
+        f"{'name':38} {'input':>11} {'params/M published':>19} {'measured':>10} {'diff':>8} "
         f"{'GMACs published':>16} {'measured':>10} {'diff':>8}  verdict"
     )
     for each in comparisons:
         row, apart = each.row, each.differences()
         size = "x".join(map(str, row.input_size or ()))
         yield (
-            f"{row.name:28} {size:>11} {_shown(row.params_m):>19} {each.params_m:>10.5g} "
+            f"{row.name:38} {size:>11} {_shown(row.params_m):>19} {each.params_m:>10.5g} "
             f"{_percent(apart.get('params')):>8} {_shown(row.gmacs):>16} {each.gmacs:>10.4g} "
             f"{_percent(apart.get('macs')):>8}  {each.verdict}"
             + (f": {row.accepted}" if row.accepted else "")

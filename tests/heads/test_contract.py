@@ -96,7 +96,8 @@ def test_a_step_and_an_odd_size(head, model):
 
 
 @pytest.mark.parametrize(
-    "head", [pytest.param("fcn_vgg", marks=pytest.mark.slow), "unet_valid"]  # 134 M parameters
+    "head",
+    [pytest.param("fcn_vgg", marks=pytest.mark.slow), "unet_valid"],  # 134 M parameters
 )
 def test_heads_that_are_one_net_with_their_backbone(head):
     learns(build(head, OWN_BACKBONE[head]))

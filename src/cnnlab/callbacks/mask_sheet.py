@@ -8,13 +8,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cnnlab.callbacks.class_colours import class_colours
+from cnnlab.pixels import IGNORE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _TITLES = ("image", "truth", "prediction", "errors")
-_IGNORE = 255  # as of Batch.targets
 _RIGHT, _WRONG, _IGNORED = (np.array(c, np.uint8) for c in ([225] * 3, [225, 0, 25], [0] * 3))
 _ALL_NAMED = 30  # classes up to which the legend has all of the set; then those in the sheet
 
@@ -107,11 +107,11 @@ class MaskSheet:
         """RGB uint8 `(H, W, 3)` in the order of the titles."""
         colours = np.zeros((256, 3), np.uint8)
         colours[: len(self.classes)] = class_colours(len(self.classes))
-        colours[_IGNORE] = _IGNORED
+        colours[IGNORE] = _IGNORED
         grey = row.image.mean(2, keepdims=True)
         errors = np.broadcast_to(200 + grey * (50 / 255), row.image.shape).astype(np.uint8)
         errors[row.truth != row.prediction] = _WRONG
-        errors[row.truth == _IGNORE] = _IGNORED
+        errors[row.truth == IGNORE] = _IGNORED
         return [row.image, colours[row.truth], colours[row.prediction], errors]
 
     def _words(self, row: _Row) -> str:
@@ -126,11 +126,11 @@ class MaskSheet:
             seen = [labels for row in self._rows for labels in (row.truth, row.prediction)]
             ids = np.unique(np.concatenate([np.unique(labels) for labels in seen]))
         colours = class_colours(len(self.classes))
-        return [(self.classes[id], colours[id]) for id in ids if id != _IGNORE]
+        return [(self.classes[id], colours[id]) for id in ids if id != IGNORE]
 
 
 def _ious(truth: np.ndarray, found: np.ndarray) -> dict[int, float]:
-    counts = truth != _IGNORE
+    counts = truth != IGNORE
     ious = {}
     for id in np.unique(truth[counts]).tolist():
         true, said = truth == id, (found == id) & counts

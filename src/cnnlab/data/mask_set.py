@@ -56,7 +56,7 @@ class MaskSet(DataModule):
         augment: Augment,
         **common: Any,
     ) -> None:
-        # Images are flipped together with their masks where these are read, not again on the device.
+        # Images are flipped with their masks where these are read, and not again on the device.
         super().__init__(augment=replace(augment, flip=False), **common)
         self.sample_augment = augment
         self.root = Path(root).expanduser()

@@ -13,7 +13,8 @@ class Row:
     Attributes:
         system: family, as the decks call it.
         variant: which of the family.
-        name: file of `conf/model` that stands for it, or "".
+        name: what stands for it, as typed after `model=`, or "": a file of `conf/model`, and
+            further words where a head belongs to the net.
         decks: numbers of the decks that show it.
         paper: where it is published.
         source: where the numbers were read.
@@ -43,6 +44,11 @@ class Row:
     measured_macs: float | None
     uncertain: bool
     accepted: str
+
+    @property
+    def model(self) -> str:
+        """The file of `conf/model`, or ""."""
+        return self.name.partition(" ")[0]
 
 
 @cache
