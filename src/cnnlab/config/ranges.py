@@ -95,7 +95,11 @@ RANGES = {
     "callbacks.early_stopping.patience": _NOT_NEGATIVE,
     "logger.wandb.timeout_s": _POSITIVE,
 }
-_ASCENDING = ("data.augment.scale", "data.augment.ratio", "data.augment.scale_jitter")
+_ASCENDING: tuple[str, ...] = (
+    "data.augment.scale",
+    "data.augment.ratio",
+    "data.augment.scale_jitter",
+)
 _ASCENDING += ("scheduler.milestones",)
 """Keys whose numbers go upwards."""
 _BATCHES = ("limit_train_batches", "limit_val_batches", "limit_test_batches", "overfit_batches")

@@ -52,8 +52,9 @@ class MaskTrainTransform:
         )
         top, left = self._corner(mask, height, width, draw)
         size = [
-            max(1, min(wanted, round(side * factor)))
-            for side, wanted in zip((height, width), self.size, strict=True)
+            # What is cut off fills the window, whatever rounding has done.
+            wanted if taken < side else max(1, min(wanted, round(side * factor)))
+            for taken, side, wanted in zip((height, width), mask.shape, self.size, strict=True)
         ]
         window = slice(top, top + height), slice(left, left + width)
         # (3, H, W) over pixels that lie as (H, W, 3): torch resizes that directly.
