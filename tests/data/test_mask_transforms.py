@@ -172,6 +172,7 @@ def test_a_window_is_a_function_of_seed_epoch_and_id(build: Any) -> None:
     for seed, epoch, id in ((0, 2, 3), (1, 1, 3), (1, 2, 4)):
         other = build((32, 40), seed=seed, **keys)(pixels, mask, epoch, id)
         assert not torch.equal(one[0], other[0])
+        assert not torch.equal(one[1], other[1])
 
 
 def test_colours_change_and_masks_and_padding_do_not(build: Any) -> None:
