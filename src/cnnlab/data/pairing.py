@@ -35,10 +35,10 @@ def by_stem(root: Path, folder: Path, endings: Sequence[str]) -> dict[str, str]:
     """
     ends = tuple(ending.lower() for ending in endings)
     found: dict[str, str] = {}
+    start, base = len(str(folder)) + 1, folder.relative_to(root)
     for path in sorted(_files(str(folder), ends)):
         ending = next(end for end in ends if path.lower().endswith(end))
-        stem = os.path.relpath(path, folder)[: -len(ending)]
-        name = os.path.relpath(path, root)
+        stem, name = path[start : -len(ending)], f"{base}/{path[start:]}"
         if stem in found:
             raise UserError(f"{root}: {found[stem]} and {name} have the same stem; keep one")
         found[stem] = name
