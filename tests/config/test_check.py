@@ -2,9 +2,11 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib import import_module
 from itertools import zip_longest
 
 import pytest
+import yaml
 
 from cnnlab.config import check, compose
 from cnnlab.config.folder import CONF, choices
@@ -22,7 +24,21 @@ NEEDS = {
     "model=timm": "model.name=vgg11",
     "task=multilabel": "data=csv",
     "scheduler=cosine_convnext": "trainer.max_epochs=300",
+    "task=segmentation": "data=camvid",
 }
+
+
+def masks_only(word: str) -> bool:
+    """Whether a loss or head is for masks alone."""
+    group, name = word.split("=")
+    if group not in ("loss", "head"):
+        return False
+    node = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
+    module, _, target = node.get("head", node)["_target_"].rpartition(".")
+    return getattr(import_module(module), target).tasks == ("segmentation",)
+
+
+NEEDS |= {word: "data=camvid" for word in FILES if masks_only(word)}
 PAIRS = [" ".join(filter(None, pair)) for pair in zip_longest(MODELS, OTHERS)]
 """Each file once; a model and another file together, since composing is what takes the time."""
 

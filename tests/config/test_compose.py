@@ -5,7 +5,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError
 
-from cnnlab.config import compose
+from cnnlab.config import check, compose
 from cnnlab.errors import UserError
 
 GLOBAL = "# @package _global_\n"
@@ -128,6 +128,41 @@ def test_entries_of_open_nodes_can_be_deleted():
     assert "pictures" not in cfg.callbacks
     assert "wandb" not in cfg.logger
     assert cfg.tags == {}
+
+
+VALUES = {1: "pet", 2: "background", 3: "ignore"}
+
+
+@pytest.mark.parametrize(
+    ("words", "values"),
+    [
+        (["data.values={1: pet, 2: background, 3: border}"], VALUES | {3: "border"}),
+        (["data.values={3: border}"], VALUES | {3: "border"}),
+        (["data.values.3=border"], VALUES | {3: "border"}),
+        (["data.values={0: other}"], VALUES | {0: "other"}),
+        (["+data.values.0=other", "data.values.0=rest"], VALUES | {0: "rest"}),
+        (["~data.values.3"], {1: "pet", 2: "background"}),
+    ],
+)
+def test_values_of_masks_are_changed_and_added(words, values):
+    cfg = compose(["data=oxford_pets", *words]).cfg
+    assert cfg.data["values"] == values  # keys are numbers still
+    check(compose(["data=oxford_pets", *words]))
+
+
+def test_values_of_masks_where_there_are_none():
+    for words in (
+        ["data.values={0: cell, 1: membrane}"],
+        ["+data.values.0=cell", "+data.values.1=membrane"],
+    ):
+        assert compose(["data=masks", *words]).cfg.data["values"] == {0: "cell", 1: "membrane"}
+
+
+def test_a_value_that_is_not_there_takes_a_plus():
+    said = error("data=oxford_pets", "data.values.4=x")
+    assert said.startswith("data.values.4: no such config key")
+    assert said.endswith("new ones take a '+': +data.values.4")
+    assert "~data.values.4: no such config key" in error("data=oxford_pets", "~data.values.4")
 
 
 def test_config_dir_adds(lab):

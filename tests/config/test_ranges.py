@@ -69,6 +69,7 @@ def test_keys_of_the_table_exist():
             ["model=convnext_tiny", "scheduler=plateau", "loss=focal"],
             ["model=resnet50", "scheduler=step"],
             ["model=resnet_cifar", "data=image_folder"],
+            ["data=masks"],
             *([f"model={name}"] for name in NETS),
         )
     ]

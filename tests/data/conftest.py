@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from PIL import Image
@@ -17,6 +18,8 @@ def no_augment() -> dict[str, Any]:
         "padding": 0,
         "scale": [0.35, 1.0],
         "ratio": [0.75, 1.3333],
+        "scale_jitter": (1.0, 1.0),
+        "class_crops": 0.0,
         "flip": False,
         "color_jitter": 0.0,
         "policy": None,
@@ -80,6 +83,46 @@ def tree(tmp_path: Path) -> Callable[..., Path]:
             file = tmp_path / path
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (24, 20), (10 * number, 90, 30)).save(file)
+        return tmp_path
+
+    return make
+
+
+@pytest.fixture
+def mask_keys(data_keys: dict[str, Any]) -> dict[str, Any]:
+    """The keys of conf/data/_masks.yaml besides, for small pictures."""
+    return data_keys | {
+        "batch_size": 4,
+        "eval_batch_size": 2,
+        "mean": [0.5] * 3,
+        "std": [0.5] * 3,
+        "image_size": [16, 20],
+        "eval_side": None,
+        "bad_files": "error",
+        "values": {0: "sky", 1: "road", 7: "car", 255: "ignore"},
+    }
+
+
+@pytest.fixture
+def mask_tree(tmp_path: Path) -> Callable[[dict[str, Any]], Path]:
+    """`mask_tree({"images/a.jpg": None, "masks/a.png": [0, 7]})`: pictures, masks and lists.
+
+    A picture (None) is 24 x 20 and has a colour of its own: its red is 10 times the number of its
+    path in the call. A mask has the given values as stripes from left to right; text is written as
+    it is.
+    """
+
+    def make(files: dict[str, Any]) -> Path:
+        for number, (path, content) in enumerate(files.items()):
+            file = tmp_path / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            if content is None:
+                Image.new("RGB", (24, 20), (10 * number % 256, 90, 30)).save(file)
+            elif isinstance(content, str):
+                file.write_text(content)
+            else:
+                stripes = np.repeat(np.array(content, np.uint8), -(-24 // len(content)))[:24]
+                Image.fromarray(np.tile(stripes, (20, 1))).save(file)
         return tmp_path
 
     return make

