@@ -2,14 +2,14 @@ import re
 import shlex
 import subprocess
 import sys
-from importlib import import_module
 from itertools import zip_longest
 
 import pytest
-import yaml
 
 from cnnlab.config import check, compose
+from cnnlab.config.definitions import find
 from cnnlab.config.folder import CONF, choices
+from cnnlab.config.signature import attribute
 from cnnlab.errors import UserError
 
 GLOBAL = "# @package _global_\n"
@@ -33,9 +33,8 @@ def masks_only(word: str) -> bool:
     group, name = word.split("=")
     if group not in ("loss", "head"):
         return False
-    node = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
-    module, _, target = node.get("head", node)["_target_"].rpartition(".")
-    return getattr(import_module(module), target).tasks == ("segmentation",)
+    target = compose([word]).cfg[group]._target_
+    return attribute(find(target), "tasks") == ("segmentation",)
 
 
 NEEDS |= {word: "data=camvid" for word in FILES if masks_only(word)}

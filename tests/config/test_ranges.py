@@ -69,7 +69,8 @@ def test_keys_of_the_table_exist():
             ["model=convnext_tiny", "scheduler=plateau", "loss=focal"],
             ["model=resnet50", "scheduler=step"],
             ["model=resnet_cifar", "data=image_folder"],
-            ["data=masks"],
+            ["data=masks", "loss=tversky"],
+            ["data=camvid", "head=fcn", "loss=boundary"],
             *([f"model={name}"] for name in NETS),
         )
     ]

@@ -101,7 +101,7 @@ def _background(draw: Random) -> np.ndarray:
     colours = [draw.uniform(0, 255) for _ in range(3 * _BLOBS**2)]
     grid = torch.tensor(colours).view(1, 3, _BLOBS, _BLOBS)
     blended = F.interpolate(grid, (SIDE, SIDE), mode="bilinear", align_corners=True)[0]
-    return np.array(blended)
+    return blended.numpy()
 
 
 def _free_place(

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from cnnlab.data.scenes import DIGITS, SIDE, SIDES, Scenes, compose
+
+
+@pytest.fixture(scope="module")
+def digits() -> tuple[torch.Tensor, torch.Tensor]:
+    levels, labels = load_digits(return_X_y=True)
+    return torch.from_numpy(levels).view(-1, 8, 8).float() / 16, torch.from_numpy(labels).long()
+
+
+@pytest.fixture(scope="module")
+def scenes(digits) -> Scenes:
+    return compose(*digits, count=60, seed=3)
+
+
+def test_shapes_and_kinds(scenes):
+    assert scenes.images.shape == (60, 3, SIDE, SIDE)
+    assert scenes.masks.shape == (60, SIDE, SIDE)
+    assert scenes.images.dtype == scenes.masks.dtype == torch.uint8
+    assert len(scenes.boxes) == len(scenes.labels) == len(scenes.scene)
+    assert set(scenes.labels.tolist()) == set(range(10))
+
+
+def test_a_scene_is_a_function_of_seed_and_number(digits, scenes):
+    fewer = compose(*digits, count=7, seed=3)
+    assert torch.equal(fewer.images, scenes.images[:7])
+    assert torch.equal(fewer.masks, scenes.masks[:7])
+    assert not torch.equal(compose(*digits, count=7, seed=4).images, fewer.images)
+
+
+def test_each_box_is_tight_around_pixels_of_its_digit(scenes):
+    for box, label, number in zip(*scenes[2:], strict=True):
+        x1, y1, x2, y2 = (int(side) for side in box)
+        inside = scenes.masks[number, y1:y2, x1:x2] == label + 1
+        assert inside[0].any()
+        assert inside[-1].any()
+        assert inside[:, 0].any()
+        assert inside[:, -1].any()
+
+
+def test_every_digit_pixel_lies_in_a_box_of_its_class(scenes):
+    for number, mask in enumerate(scenes.masks):
+        left = mask.clone()
+        for box, label in zip(
+            scenes.boxes[scenes.scene == number], scenes.labels[scenes.scene == number], strict=True
+        ):
+            x1, y1, x2, y2 = (int(side) for side in box)
+            window = left[y1:y2, x1:x2]
+            window[window == label + 1] = 0
+        assert not left.any()
+
+
+def test_digits_are_as_many_and_as_large_as_promised(scenes):
+    counts = scenes.scene.bincount(minlength=60)
+    assert counts.min() >= 1
+    assert counts.max() == DIGITS[1]
+    height = scenes.boxes[:, 3] - scenes.boxes[:, 1]
+    assert height.max() <= SIDES[1]
+    assert height.min() >= SIDES[0] / 2  # ink covers most of the square's height
+
+
+def test_digits_can_be_seen(scenes):
+    """The mean of a digit's pixels is far from what surrounds it, in every channel."""
+    images = scenes.images.float().numpy()
+    for box, label, number in list(zip(*scenes[2:], strict=True))[:80]:
+        x1, y1, x2, y2 = (int(side) for side in box)
+        window = images[number, :, y1:y2, x1:x2]
+        mask = scenes.masks[number, y1:y2, x1:x2].numpy()
+        inside, around = window[:, mask == label + 1], window[:, mask == 0]
+        assert np.abs(inside.mean(1) - around.mean(1)).min() > 20
