@@ -66,7 +66,9 @@ def test_no_handwriting_of_the_test_is_seen_in_training(scenes, monkeypatch, dat
 def test_mean_and_std_of_the_config_are_those_of_the_pixels(scenes, conf_data):
     pixels = scenes(200).splits.train.images.float() / 255
     node = conf_data("digit_scenes")
-    torch.testing.assert_close(pixels.mean((0, 2, 3)), torch.tensor(node["mean"]), atol=0.02, rtol=0)
+    torch.testing.assert_close(
+        pixels.mean((0, 2, 3)), torch.tensor(node["mean"]), atol=0.02, rtol=0
+    )
     torch.testing.assert_close(pixels.std((0, 2, 3)), torch.tensor(node["std"]), atol=0.02, rtol=0)
 
 

@@ -114,3 +114,19 @@ def test_a_spread_of_backbones(head, model):
         return
     images = torch.rand(2, 3, 224, 224)  # its windows want the size it was made for
     assert net(images).shape == (2, 5, 224, 224)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_the_layers_of_scores_are_named(head):
+    """What AGC leaves out: the channels of each are the classes, 13 of them here."""
+    with torch.device("meta"):
+        net = build(head, OWN_BACKBONE.get(head, "resnet18"), 13)
+    layers = [m for part in net.get_classifier() for m in part.modules() if hasattr(m, "weight")]
+    assert layers
+    assert all(13 in (layer.weight.shape[0], layer.weight.shape[1]) for layer in layers)
+    others = {id(m) for m in layers}
+    assert not [
+        name
+        for name, m in net.named_modules()
+        if id(m) not in others and getattr(m, "out_channels", None) == 13
+    ]

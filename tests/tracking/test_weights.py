@@ -1,9 +1,13 @@
+from functools import partial
+
+import pytest
 import safetensors
 import safetensors.torch
 import timm
 import torch
 from torch import nn
 
+from cnnlab.backbones import create
 from cnnlab.tracking.weights import save_weights
 
 
@@ -34,3 +38,18 @@ def test_tied_weights_are_written_out(tmp_path):
     loaded = safetensors.torch.load_file(tmp_path / "weights.safetensors")
     assert torch.equal(loaded["0.weight"], loaded["1.weight"])
     assert not (tmp_path / "backbone.safetensors").exists()
+
+
+@pytest.mark.parametrize("name", ["convnext_atto", "resnet18"])  # timm renames the first one's
+def test_a_feature_extractors_backbone_starts_a_classifier(tmp_path, name):
+    made = partial(create, name=name, freeze=0, seed=0, knobs={})
+    net = nn.Module()
+    net.backbone = made(features_only=True, in_chans=3, weights=None)
+    save_weights(net, tmp_path, {})
+    again = made(num_classes=3, in_chans=3, weights=str(tmp_path / "backbone.safetensors"))
+    assert again.load_report.reinitialised
+    assert all("head" in key or "fc" in key for key in again.load_report.reinitialised)
+    images = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        features = net.backbone.eval()(images)[-1]
+        torch.testing.assert_close(again.eval().forward_features(images), features)

@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Unpack
 
 import timm
@@ -11,7 +12,7 @@ from torch import nn
 
 from cnnlab.backbones.freezing import freeze as freeze_stages
 from cnnlab.backbones.knobs import TIMM_WORDS, Knobs
-from cnnlab.backbones.weights import find, load
+from cnnlab.backbones.weights import find, in_timm_names, load
 from cnnlab.errors import UserError, nearest
 
 _OURS = (
@@ -55,7 +56,8 @@ def create(
         own: the knobs of `Knobs` that the net has.
 
     Returns:
-        The net; its `load_report` is a `LoadReport`, or None without weights.
+        The net; its `load_report` is a `LoadReport`, or None without weights. A feature extractor
+        has `in_timm_names(state)`, which gives its tensors the names of timm's classifier.
 
     Raises:
         UserError: an unknown net or knob, a value the net refuses, weights that do not fit.
@@ -87,6 +89,8 @@ def create(
         torch.default_generator.manual_seed(seed)
         net = _build(name, wanted | arguments, keys)
         net.load_report = None
+        if features_only:
+            net.in_timm_names = partial(in_timm_names, name, in_chans, arguments)
         if weights is not None:
             state, source = find(weights, name, arguments)
             reference = None

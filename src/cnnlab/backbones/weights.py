@@ -10,6 +10,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import timm
+import torch
 from huggingface_hub import constants
 from timm.models import adapt_input_conv
 from torch import Tensor, nn
@@ -172,6 +173,16 @@ def timm_names(wrapped: Mapping[str, Tensor], classifier: Mapping[str, Tensor]) 
         bare = re.sub(r"^(body|model)\.", "", key)
         names[key] = bare if bare in classifier else flat[bare]
     return names
+
+
+def in_timm_names(
+    name: str, in_chans: int | None, arguments: Mapping[str, Any], state: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """The tensors of a feature extractor of `name` under the names its classifier has for them."""
+    with torch.device("meta"):
+        classifier = timm.create_model(name, in_chans=in_chans, **arguments).state_dict()
+    names = timm_names(state, classifier)
+    return {names[key]: value for key, value in state.items()}
 
 
 def _from_timm(name: str, arguments: Mapping[str, Any]) -> tuple[dict[str, Tensor], str]:

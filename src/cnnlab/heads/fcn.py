@@ -65,6 +65,9 @@ class FCN(SegmentationHead):
             self.ups.append(_enlarging(num_classes, factor))
             self.finer.append(zero_score(self.channels[level], num_classes))
 
+    def get_classifier(self) -> tuple[nn.Module, ...]:
+        return (self.coarsest[-1], *self.ups, *self.finer)
+
     def decode(self, maps: list[Tensor]) -> Tensor:
         *others, coarsest = maps
         scores: Tensor = self.coarsest(coarsest)

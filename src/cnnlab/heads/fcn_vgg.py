@@ -65,6 +65,9 @@ class FCNVGG(SegmentationHead):
         self.to_image = bilinear_deconvolution(num_classes, 2 * stride, stride, padding=0)
         self.to_image.requires_grad_(False)
 
+    def get_classifier(self) -> tuple[nn.Module, ...]:
+        return (self.score, *self.ups, *self.finer, self.to_image)
+
     def decode(self, maps: list[Tensor]) -> Tensor:
         *others, fc7 = maps
         scores: Tensor = self.score(fc7)

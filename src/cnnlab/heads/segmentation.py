@@ -12,7 +12,7 @@ from cnnlab.errors import UserError
 class SegmentationHead(nn.Module):
     """Base: `(B, C, H, W)` images -> `(B, num_classes, H, W)` logits, any H and W.
 
-    A head implements `decode`. Maps are joined by resizing to the finer one, never by a factor:
+    A head implements `decode` and `get_classifier`. Maps are joined by resizing to the finer one, never by a factor:
     strides need not double (AlexNet's maps of 224 pixels have 55, 27, 13 and 6).
 
     Args:
@@ -42,7 +42,9 @@ class SegmentationHead(nn.Module):
         indices = None if depth is None else tuple(range(depth))
         try:
             self.backbone = backbone(features_only=True, in_chans=in_chans, out_indices=indices)
-        except IndexError as error:
+        except (IndexError, UserError) as error:
+            if not isinstance(error.__cause__ or error, IndexError):
+                raise
             raise UserError(f"head.depth={depth}: the net has fewer maps") from error
         # nn.Module types attributes as Tensor or Module; timm's FeatureInfo is neither.
         info = self.backbone.feature_info
@@ -57,6 +59,10 @@ class SegmentationHead(nn.Module):
 
     def decode(self, maps: list[Tensor]) -> Tensor:
         """Logits `(B, K, h, w)` of any size, from the maps."""
+        raise NotImplementedError(type(self).__name__)
+
+    def get_classifier(self) -> tuple[nn.Module, ...]:
+        """The layers of which each channel is a class, for what treats a net's last layer apart."""
         raise NotImplementedError(type(self).__name__)
 
     def forward(self, images: Tensor) -> Tensor:

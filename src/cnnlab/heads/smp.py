@@ -121,6 +121,9 @@ class SmpDecoder(SegmentationHead):
             x = F.interpolate(x, size, mode="bilinear", align_corners=True)  # as smp does
         return x[..., :height, :width]
 
+    def get_classifier(self) -> tuple[nn.Module, ...]:
+        return (self.segmentation_head,)
+
     def decode(self, maps: list[Tensor]) -> Tensor:
         finest, stride = maps[0], self.strides[0]
         height, width = (side * stride for side in finest.shape[-2:])

@@ -54,6 +54,9 @@ class UNet(SegmentationHead):
             below = out
         self.score = nn.Conv2d(below, num_classes, 1)
 
+    def get_classifier(self) -> tuple[nn.Module, ...]:
+        return (self.score,)
+
     def decode(self, maps: list[Tensor]) -> Tensor:
         x = maps[-1]
         for up, block, finer in zip(self.ups, self.blocks, reversed(maps[:-1]), strict=True):

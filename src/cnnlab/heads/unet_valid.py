@@ -60,6 +60,9 @@ class UNetValid(SegmentationHead):
         for part in (self.ups, self.blocks, self.score):
             part.apply(_init)
 
+    def get_classifier(self) -> tuple[nn.Module, ...]:
+        return (self.score,)
+
     def decode(self, maps: list[Tensor]) -> Tensor:
         x = maps[-1]
         for up, block, finer in zip(self.ups, self.blocks, reversed(maps[:-1]), strict=True):

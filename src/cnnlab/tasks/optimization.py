@@ -31,11 +31,15 @@ def optimizer(
     None means: not an argument of this optimizer.
 
     Raises:
-        UserError: an unknown name, or an argument that the optimizer does not have.
+        UserError: an unknown name, or an argument that the optimizer or the net does not have.
     """
     names = [str(known) for known in list_optimizers()]
     if name.lower() not in names:
         raise UserError(f"optimizer.name={name}: not in timm.optim{nearest(name, names)}")
+    if layer_decay is not None and not hasattr(net, "group_matcher"):
+        raise UserError(
+            f"optimizer.layer_decay={layer_decay}: {type(net).__name__} has no layer groups; null"
+        )
     given = {"momentum": momentum, "betas": betas, "eps": eps, "alpha": alpha}
     args: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     try:

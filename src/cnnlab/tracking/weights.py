@@ -1,6 +1,8 @@
 """The trained net as plain weight files, without a trainer's state."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 from torch import Tensor, nn
@@ -14,16 +16,20 @@ def save_weights(net: nn.Module, folder: Path, metadata: dict[str, str]) -> None
     `timm.create_model(name, checkpoint_path=".../backbone.safetensors")` and `model.weights=RUN`
     read the latter; it is left out where the net has no `backbone`.
     """
-    _save(net, folder / "weights.safetensors", metadata)
-    backbone = getattr(net, "backbone", None)
+    _save(net.state_dict(), folder / "weights.safetensors", metadata)
+    backbone: Any = getattr(net, "backbone", None)
     if backbone is not None:
-        _save(backbone, folder / "backbone.safetensors", metadata)
+        state = backbone.state_dict()
+        # Feature extractors call some of their tensors by other names.
+        if hasattr(backbone, "in_timm_names"):
+            state = backbone.in_timm_names(state)
+        _save(state, folder / "backbone.safetensors", metadata)
 
 
-def _save(module: nn.Module, target: Path, metadata: dict[str, str]) -> None:
+def _save(state: Mapping[str, Tensor], target: Path, metadata: dict[str, str]) -> None:
     tensors: dict[str, Tensor] = {}
     seen: set[int] = set()
-    for name, value in module.state_dict().items():
+    for name, value in state.items():
         tensor = value.detach().cpu().contiguous()
         # The format has no shared storage: tied weights are written out twice.
         tensors[name] = tensor.clone() if tensor.data_ptr() in seen else tensor
