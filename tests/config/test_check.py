@@ -30,7 +30,7 @@ NEEDS = {
 
 def masks_only(word: str) -> bool:
     """Whether a loss or head is for masks alone."""
-    group, name = word.split("=")
+    group, _ = word.split("=")
     if group not in ("loss", "head"):
         return False
     target = compose([word]).cfg[group]._target_

@@ -12,8 +12,8 @@ from cnnlab.errors import UserError
 class SegmentationHead(nn.Module):
     """Base: `(B, C, H, W)` images -> `(B, num_classes, H, W)` logits, any H and W.
 
-    A head implements `decode` and `get_classifier`. Maps are joined by resizing to the finer one, never by a factor:
-    strides need not double (AlexNet's maps of 224 pixels have 55, 27, 13 and 6).
+    A head implements `decode` and `get_classifier`. Maps are joined by resizing to the finer one,
+    never by a factor: strides need not double (AlexNet's maps of 224 pixels have 54, 26 and 12).
 
     Args:
         backbone: makes the net; called with `features_only`, `in_chans` and `out_indices`.
