@@ -131,6 +131,7 @@ def test_unet_same_under_our_decoder_is_the_padded_u_net():
         net = UNet(
             partial(NET, name="unet_same"), 2, 3,
             width=64, depth=None, skips=True, upsampling="transposed",
+            score_kernel=1,
         )  # fmt: skip
 
     def macs(encoder, decoder):
