@@ -28,7 +28,7 @@ def test_depth_cuts_the_backbone():
     assert net.reductions == [2, 4, 8]
     assert len(net.blocks) == 2
     assert not hasattr(net.backbone, "layer4")
-    with pytest.raises(UserError, match="head.depth=6: the net has fewer maps"):
+    with pytest.raises(UserError, match=r"head\.depth=6: the net has fewer maps"):
         head(depth=6)
 
 
