@@ -71,6 +71,7 @@ def test_keys_of_the_table_exist():
             ["model=resnet_cifar", "data=image_folder"],
             ["data=masks", "loss=tversky"],
             ["data=camvid", "head=fcn", "loss=boundary"],
+            ["data=digit_scenes"],
             *([f"model={name}"] for name in NETS),
         )
     ]

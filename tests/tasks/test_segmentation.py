@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from lightning.pytorch import Trainer
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
@@ -71,25 +71,30 @@ def evaluated(made: SegmentationTask, batch_size: int, stage="val") -> dict[str,
 # To the original size -------------------------------------------------------------------------
 
 
-def batch_of(frames: list[list[float]], mask_size: tuple[int, int]) -> Batch:
+def batch_of(images: Tensor, frames: list[list[float]], mask_size: tuple[int, int]) -> Batch:
     targets = torch.zeros(len(frames), *mask_size, dtype=torch.int64)
-    return Batch(torch.empty(0), targets, torch.arange(len(frames)), torch.tensor(frames))
+    return Batch(images, targets, torch.arange(len(frames)), torch.tensor(frames))
+
+
+def as_it_is(images: Tensor) -> Tensor:
+    return images
 
 
 def test_logits_of_their_own_size_are_left_alone():
-    """Also of a batch with padding, which no mask counts."""
     logits = torch.randn(2, 3, 8, 10)
-    batch = batch_of([[8, 10, 1, 1], [6, 7, 1, 1]], (8, 10))
-    assert at_original_size(logits, batch) is logits
+    batch = batch_of(logits, [[8, 10, 1, 1], [8, 10, 1, 1]], (8, 10))
+    seen = []
+    assert at_original_size(lambda images: seen.append(images) or logits, batch) is logits
+    assert len(seen) == 1
 
 
 def test_each_image_is_resized_by_its_own_frame():
-    logits = torch.randn(2, 3, 8, 10)
-    batch = batch_of([[8, 5, 2, 2], [4, 10, 1.5, 0.7]], (16, 10))
-    found = at_original_size(logits, batch)
+    images = torch.randn(2, 3, 8, 10)
+    batch = batch_of(images, [[8, 5, 2, 2], [4, 10, 1.5, 0.7]], (16, 10))
+    found = at_original_size(as_it_is, batch)
     assert found.shape == (2, 3, 16, 10)
-    first = F.interpolate(logits[:1, :, :, :5], (16, 10), mode="bilinear")
-    second = F.interpolate(logits[1:, :, :4], (6, 7), mode="bilinear")
+    first = F.interpolate(images[:1, :, :, :5], (16, 10), mode="bilinear")
+    second = F.interpolate(images[1:, :, :4], (6, 7), mode="bilinear")
     torch.testing.assert_close(found[:1], first)
     torch.testing.assert_close(found[1:, :, :6, :7], second)
 
@@ -97,11 +102,28 @@ def test_each_image_is_resized_by_its_own_frame():
 @pytest.mark.parametrize("noise", [1e6, float("nan")])
 def test_padding_never_leaks_in(noise):
     clean = torch.randn(2, 3, 8, 10)
-    batch = batch_of([[8, 7, 2, 2], [5, 10, 2, 1]], (16, 14))
+    frames = [[8, 7, 2, 2], [5, 10, 2, 1]]
     dirty = clean.clone()
     dirty[0, :, :, 7:] = noise
     dirty[1, :, 5:] = noise
-    assert torch.equal(at_original_size(clean, batch), at_original_size(dirty, batch))
+    found = [at_original_size(as_it_is, batch_of(x, frames, (16, 14))) for x in (clean, dirty)]
+    assert torch.equal(*found)
+
+
+def test_no_image_changes_what_is_seen_in_another():
+    """A net that looks at the whole of what it is given: its mean, and how large it is."""
+
+    def look(images):
+        height, width = images.shape[-2:]
+        return images + images.mean((2, 3), keepdim=True) + height * width
+
+    images = torch.randn(3, 2, 12, 16)
+    frames = [[12, 16, 1, 1], [8, 9, 1, 1], [12, 16, 1, 1]]
+    together = at_original_size(look, batch_of(images, frames, (12, 16)))
+    for i, (h, w, *_) in enumerate(frames):
+        alone = images[i : i + 1, :, :h, :w]
+        want = at_original_size(look, batch_of(alone, [frames[i]], (h, w)))
+        torch.testing.assert_close(together[i : i + 1, :, :h, :w], want)
 
 
 def test_half_sized_images_are_judged_at_the_masks_size():
@@ -177,7 +199,7 @@ def test_the_loss_is_torchs_mean_over_the_pixels_that_count():
 
 
 def test_only_the_test_looks_at_mirrored_and_scaled_images():
-    batch = collate(samples()[:2], [0, 1])
+    batch = collate(samples()[:1] * 2, [0, 1])
     seen: list[torch.Size] = []
 
     def model(x):
@@ -197,7 +219,9 @@ def test_only_the_test_looks_at_mirrored_and_scaled_images():
 def test_windows_are_for_val_and_test(stage):
     batch = collate(samples()[:3], range(3))
     made = task(cross_entropy(), window=(4, 6))
-    torch.testing.assert_close(made.infer(batch, stage), net()(batch.images))
+    in_image = (batch.targets != 255)[:, None]  # padding is not looked at
+    found, want = made.infer(batch, stage), net()(batch.images)
+    torch.testing.assert_close(found.where(in_image, 0.0), want.where(in_image, 0.0))
 
 
 def test_what_is_logged_is_what_the_task_declares():

@@ -35,7 +35,7 @@ def faults(
             choice = choices.get("data") or plain["data"]["_target_"]
             yield f"data.{key}={given}: data={choice} takes {types.written(value)} only"
     smoothing = (plain.get("recipe") or {}).get("label_smoothing")
-    if smoothing and "label_smoothing" not in (plain.get("loss") or {}):
+    if smoothing and not _has_key(plain.get("loss"), "label_smoothing"):
         loss = choices.get("loss")
         yield f"recipe.label_smoothing={smoothing}: loss={loss} has none; set it to 0"
     yield from _warmup(plain)
@@ -57,6 +57,13 @@ def faults(
             if isinstance(value, str) and not any(fnmatchcase(value, log) for log in logs):
                 near = nearest(value, logs)
                 yield f"{key}.monitor={value}: task={name} logs {', '.join(logs)}{near}"
+
+
+def _has_key(node: Any, key: str) -> bool:
+    """Whether a loss, or a term of it, has that key."""
+    return isinstance(node, dict) and (
+        key in node or any(_has_key(value, key) for value in node.values())
+    )
 
 
 def _warmup(plain: dict[str, Any]) -> Iterator[str]:

@@ -52,6 +52,7 @@ RANGES = {
     "data.test_fraction": _BELOW_ONE,
     "data.image_size": _COUNT,
     "data.eval_side": _COUNT,
+    "data.scenes": _COUNT,
     "data.crop_pct": _SHARE,
     "data.std": _POSITIVE,
     "data.augment.padding": _NOT_NEGATIVE,
@@ -120,8 +121,16 @@ _BATCHES = ("limit_train_batches", "limit_val_batches", "limit_test_batches", "o
 
 def faults(plain: dict[str, Any]) -> Iterator[str]:
     """One line for each number outside its range; in a list, each item counts."""
+    terms = _get(plain, "loss.terms")
     for key, interval in RANGES.items():
         yield from _faults(key, _get(plain, key), interval)
+        group, _, name = key.partition(".")
+        for term in terms if isinstance(terms, dict) and group == "loss" else ():
+            of_term = f"loss.terms.{term}.{name}"
+            yield from _faults(of_term, _get(plain, of_term), interval)
+    weights = _get(plain, "loss.weights")
+    for term in weights if isinstance(weights, dict) else ():
+        yield from _faults(f"loss.weights.{term}", weights[term], _POSITIVE)
     for key in _ASCENDING:
         value = _get(plain, key)
         numbers = isinstance(value, list) and all(isinstance(v, int | float) for v in value)

@@ -1,6 +1,7 @@
 """Which value of a mask is which class."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 
 import numpy as np
 
@@ -30,7 +31,8 @@ class ClassMap:
         classes: the names, by id.
 
     Raises:
-        UserError: no class is left, too many, or a value that no mask can have.
+        UserError: fewer than two classes are left, too many, a name that is nearly `ignore`, or a
+            value that no mask can have.
     """
 
     def __init__(self, values: Mapping[int, str]) -> None:
@@ -43,6 +45,13 @@ class ClassMap:
         self.classes = [c for c in dict.fromkeys(values.values()) if c != IGNORED]
         if not self.classes:
             raise UserError(f"data.values={self.values}: no class is left after '{IGNORED}'")
+        if len(self.classes) == 1:
+            raise UserError(f"data.values={self.values}: one class alone is nothing to tell apart")
+        for name in self.classes:
+            if get_close_matches(name.casefold(), [IGNORED], cutoff=0.85):
+                raise UserError(
+                    f"data.values: '{name}' would be a class; did you mean '{IGNORED}'?"
+                )
         if len(self.classes) > _UNKNOWN:
             raise UserError(f"data.values: {len(self.classes)} classes; at most {_UNKNOWN}")
         ids = {name: i for i, name in enumerate(self.classes)} | {IGNORED: IGNORE}

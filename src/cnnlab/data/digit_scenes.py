@@ -1,6 +1,7 @@
 """Scenes of scikit-learn's handwritten digits: masks without a file, for everyone, off line."""
 
 import hashlib
+from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 import torch
@@ -9,7 +10,8 @@ from torch import Tensor
 
 from cnnlab.data.batch import Batch, whole_frame
 from cnnlab.data.digits import TEST_FRACTION
-from cnnlab.data.module import DataModule, Splits
+from cnnlab.data.mask_module import MaskModule
+from cnnlab.data.module import Splits
 from cnnlab.data.scenes import SIDE, compose
 from cnnlab.data.source import BatchSource
 from cnnlab.data.splits import hold_out
@@ -38,19 +40,18 @@ class MaskMemory(BatchSource):
         return Batch(images, masks, ids, self.frame.repeat(len(ids), 1))
 
 
-class DigitScenes(DataModule):
+class DigitScenes(MaskModule):
     """Colour scenes of 128 x 128 pixels with 2 to 6 digits of 16 to 48 pixels; 11 classes.
 
     The digits of a split are that split's of `data=digits` (60/20/20, stratified, by
-    `split_seed`), so no handwriting of the test is seen in training. Scenes are the same on every
-    machine and in every run.
+    `split_seed`), so no handwriting of the test is seen in training. Scenes are the same in every
+    run.
 
     Args:
         scenes: of training; val and test have a fifth as many each.
         common: as of `DataModule`.
     """
 
-    tasks: ClassVar[tuple[str, ...]] = ("segmentation",)
     crops_on_device: ClassVar[bool] = True
     only: ClassVar[dict[str, Any]] = {
         "sampler": "shuffle",
@@ -58,6 +59,9 @@ class DigitScenes(DataModule):
         "augment.mixup": 0.0,
         "augment.cutmix": 0.0,
         "augment.erasing": 0.0,
+        "augment.scale_jitter": [1.0, 1.0],  # and these: scenes lie in memory as they are
+        "augment.class_crops": 0.0,
+        "augment.color_jitter": 0.0,
     }
 
     def __init__(self, *, scenes: int, **common: Any) -> None:
@@ -85,3 +89,15 @@ class DigitScenes(DataModule):
             channels=3,
             image_size=(SIDE, SIDE),
         )
+
+    def _counts(self, split: str) -> list[int]:
+        """Pixels of each class."""
+        masks = getattr(self._ready(), split).masks.flatten()
+        return [int(count) for count in masks.bincount(minlength=len(self.classes))]
+
+    def check_files(self, say: Callable[[str], None]) -> None:
+        """Nothing to open; the shares of the classes, in pixels."""
+        super().check_files(say)
+        total = sum(self.class_counts)
+        shares = zip(self.classes, self.class_counts, strict=True)
+        say("train: " + ", ".join(f"{name} {count / total:.2%}" for name, count in shares))

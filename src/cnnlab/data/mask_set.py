@@ -12,15 +12,16 @@ from cnnlab.data.check_masks import check_masks
 from cnnlab.data.class_map import ClassMap
 from cnnlab.data.loader import Loader
 from cnnlab.data.mask_files import MaskFiles, Pairs, UnreadableError
+from cnnlab.data.mask_module import MaskModule
 from cnnlab.data.mask_transforms import MaskEvalTransform, MaskTrainTransform
-from cnnlab.data.module import DataModule, Splits
+from cnnlab.data.module import Splits
 from cnnlab.data.names import Names
 from cnnlab.data.pairing import NUM_NAMED, PairNames
 from cnnlab.data.splits import hold_out
 from cnnlab.errors import UserError
 
 
-class MaskSet(DataModule):
+class MaskSet(MaskModule):
     """Colour images and their masks in files, of any size; grey images become RGB.
 
     Training takes windows of `image_size`, evaluation whole images. A subclass implements `pairs`
@@ -35,14 +36,6 @@ class MaskSet(DataModule):
         common: as of `DataModule`.
     """
 
-    tasks: ClassVar[tuple[str, ...]] = ("segmentation",)
-    only: ClassVar[dict[str, Any]] = {
-        "sampler": "shuffle",
-        "augment.policy": None,
-        "augment.mixup": 0.0,
-        "augment.cutmix": 0.0,
-        "augment.erasing": 0.0,
-    }
     layout: ClassVar[str]
     """What lies below `root`, in words, for the message where something is missing."""
     test_fraction: float = 0.0
@@ -114,12 +107,14 @@ class MaskSet(DataModule):
     def _parted(self, source: MaskFiles, count: int) -> tuple[MaskFiles, MaskFiles]:
         """What is kept and what is held out, by `split_seed`."""
         kept, held = hold_out(source.targets, count, self.split_seed)
+        if not len(held):
+            raise UserError(f"{self.root}: {len(source)} images are too few to hold some out")
         return source.subset(kept), source.subset(held)
 
     def _no_values(self, train: Pairs) -> dict[int, str]:
         """Nothing is guessed; what to type is said."""
         try:
-            first = self._files(train, ClassMap({0: "any"})).raw_mask(0)
+            first = self._files(train, ClassMap({0: "any", 1: "other"})).raw_mask(0)
         except UnreadableError as error:
             raise UserError(f"data.values=null, and {error}") from error
         found = [int(value) for value in torch.from_numpy(first.astype("int32")).unique()]
@@ -173,10 +168,6 @@ class MaskSet(DataModule):
 
     def _counts(self, split: str) -> Sequence[int]:
         return PixelCounts(self._source(split))
-
-    def describe(self, say: Callable[[str], None]) -> None:
-        """Sizes of the splits; the classes are counted where the masks are read."""
-        say(self._sizes_line())
 
     def check_files(self, say: Callable[[str], None]) -> None:
         """Open images and masks, tell what was found, line by line.

@@ -26,10 +26,11 @@ def class_weights(
     Args:
         rule: one of those.
         class_counts: n_k, images a class in the training split; with several labels an image,
-            images that have the class.
+            images that have the class; of masks pixels.
 
     Raises:
-        UserError: an unknown rule, a rule without counts, or a list that does not fit the classes.
+        UserError: an unknown rule, a rule without counts, `effective` with counts so large that it
+            does nothing (pixels), or a list that does not fit the classes.
     """
     if rule is None:
         return None
@@ -45,6 +46,11 @@ def class_weights(
         if rule == "balanced":
             return (counts.sum() / (len(counts) * counts)).float()
         weights = (1 - BETA) / (1 - BETA**counts)
+        if weights.max() < 1.001 * weights.min() and counts.max() > 2 * counts.min():
+            raise UserError(
+                "loss.class_weights=effective: the rarest class comes "
+                f"{int(counts.min()):,} times, so all weights are alike; balanced, or a list"
+            )
         return (weights / weights.mean()).float()
     given = torch.tensor(list(rule), dtype=torch.float32)
     if class_counts is not None and len(given) != len(class_counts):

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from cnnlab.losses.regions import RegionLoss, regions
+from cnnlab.losses.regions import RegionLoss, mean_over_images, regions
 
 
 class GeneralisedDice(RegionLoss):
@@ -22,4 +22,5 @@ class GeneralisedDice(RegionLoss):
         weights = weights.nan_to_num(0.0)  # inf / inf, where all is ignored
         both = (weights * found.both).sum(-1)
         total = (weights * (found.predicted + found.true)).sum(-1)
-        return (1 - (2 * both + self.eps) / (total + self.eps)).mean()
+        values = 1 - (2 * both + self.eps) / (total + self.eps)
+        return mean_over_images(values, found.true)

@@ -59,11 +59,25 @@ def regions(logits: Tensor, targets: Tensor, per_image: bool) -> Regions:
 
 
 def mean_over_classes(values: Tensor, true: Tensor, absent: Absent) -> Tensor:
-    """The mean of `values`, of those classes that have pixels in `true` or of all; 0 of none."""
-    if absent == "count":
-        return values.mean()
+    """The mean over the classes, then over the images; 0 where no pixel counts.
+
+    Args:
+        values: `(K,)`, or `(B, K)`.
+        true: pixels of each class, likewise. An image without any is in no mean.
+        absent: whether classes without a pixel are in the mean.
+    """
     present = true > 0
-    return values.where(present, 0.0).sum() / present.sum().clamp(min=1)
+    if absent == "count":
+        of_image = values.mean(-1)
+    else:
+        of_image = values.where(present, 0.0).sum(-1) / present.sum(-1).clamp(min=1)
+    return mean_over_images(of_image, true)
+
+
+def mean_over_images(values: Tensor, true: Tensor) -> Tensor:
+    """The mean of `values` `()` or `(B,)` over those with a pixel in `true` `(K,)` or `(B, K)`."""
+    counts = true.sum(-1) > 0
+    return values.where(counts, 0.0).sum() / counts.sum().clamp(min=1)
 
 
 class RegionLoss(nn.Module):
@@ -76,7 +90,8 @@ class RegionLoss(nn.Module):
         class_counts: not used.
         eps: in pixels, above and below the line; keeps an empty class finite.
         absent: whether a class without a pixel in the target is left out of the mean (`skip`), or
-            costs where it is predicted (`count`).
+            costs where it is predicted (`count`): `P / (P + eps)` for P pixels of probability. Its
+            slope is `eps / (P + eps)^2`, so to learn from it takes an eps of the order of P.
         per_image: a mean over images of their own index, or one index of the whole batch.
     """
 

@@ -107,7 +107,7 @@ class Task(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         losses = self.losses(self.net(batch.images), batch)
-        return {"loss": _total(losses), "losses": {k: v.detach() for k, v in losses.items()}}
+        return {"loss": _total(losses)}
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         return self._evaluate(batch, "val")

@@ -66,7 +66,7 @@ def averaged(net: Net, images: Tensor, flip: bool, scales: Sequence[float]) -> T
         scales: factors of the size.
     """
     size = images.shape[-2:]
-    seen: list[Tensor] = []
+    total: Tensor | None = None
     for scale in scales:
         scaled = images
         if scale != 1:
@@ -77,6 +77,8 @@ def averaged(net: Net, images: Tensor, flip: bool, scales: Sequence[float]) -> T
             logits = logits.flip(-1) if mirrored else logits
             if scale != 1:
                 logits = F.interpolate(logits, size, mode="bilinear")
-            seen.append(logits.softmax(1))
-    mean = torch.stack(seen).mean(0)
+            seen = logits.softmax(1)
+            total = seen if total is None else total.add_(seen)
+    assert total is not None
+    mean = total / (len(scales) * (1 + flip))
     return mean.clamp(min=torch.finfo(mean.dtype).tiny).log()

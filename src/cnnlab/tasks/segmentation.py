@@ -7,10 +7,11 @@ from torch.nn import functional as F
 from torchmetrics import Metric
 
 from cnnlab.data.batch import Batch
+from cnnlab.errors import UserError
 from cnnlab.metrics.segmentation import SegmentationMetric
 from cnnlab.pixels import split
 from cnnlab.tasks.base import Stage, Task
-from cnnlab.tasks.dense_inference import averaged, windowed
+from cnnlab.tasks.dense_inference import Net, averaged, windowed
 
 
 class SegmentationTask(Task):
@@ -53,6 +54,8 @@ class SegmentationTask(Task):
         boundary_tolerance: int,
         **common: Any,
     ) -> None:
+        if not scales:
+            raise UserError("task.scales=[]: needs one factor or more; [1.0] is the image as it is")
         self.boundary_tolerance = boundary_tolerance
         super().__init__(*parts, **common)
         self.window = None if window is None else (window[0], window[1])
@@ -65,10 +68,10 @@ class SegmentationTask(Task):
     def infer(self, batch: Batch, stage: Stage) -> Tensor:
         """Logits `(B, K, H, W)` at the size of the masks, that of the original images."""
         if stage == "test" and (self.flip or self.scales != [1.0]):
-            logits = averaged(self._look, batch.images, self.flip, self.scales)
-        else:
-            logits = self._look(batch.images)
-        return at_original_size(logits, batch)
+            return at_original_size(
+                lambda images: averaged(self._look, images, self.flip, self.scales), batch
+            )
+        return at_original_size(self._look, batch)
 
     def _look(self, images: Tensor) -> Tensor:
         if self.window is None:
@@ -90,20 +93,34 @@ class SegmentationTask(Task):
         return SegmentationMetric(len(self.classes), self.boundary_tolerance)
 
 
-def at_original_size(logits: Tensor, batch: Batch) -> Tensor:
-    """Each image's logits, without its padding, resized to its mask; `(B, K, H', W')`.
+def at_original_size(look: Net, batch: Batch) -> Tensor:
+    """What `look` makes of each image, without its padding, resized to its mask.
 
-    Reads the frames on the host.
+    Images of one size are looked at together; no image changes what is seen in another. Reads the
+    frames on the host.
+
+    Args:
+        look: images `(N, C, h, w)` to logits `(N, K, h, w)`.
+        batch: prepared.
+
+    Returns:
+        `(B, K, H', W')`, 0 where a mask is padded.
     """
-    size = batch.targets.shape[-2:]
-    frames = [
-        (round(h), round(w), round(h * y), round(w * x)) for h, w, y, x in batch.frames.tolist()
-    ]
-    if logits.shape[-2:] == size and all((h, w) == (H, W) for h, w, H, W in frames):
-        return logits
-    whole = logits.new_zeros(*logits.shape[:2], *size)
-    for i, (h, w, height, width) in enumerate(frames):
-        valid = logits[i : i + 1, :, :h, :w]
-        resized = F.interpolate(valid, (height, width), mode="bilinear")
-        whole[i : i + 1, :, :height, :width] = resized
+    of_size: dict[tuple[int, int, int, int], list[int]] = {}
+    for i, (h, w, y, x) in enumerate(batch.frames.tolist()):
+        size = (round(h), round(w), round(h * y), round(w * x))
+        of_size.setdefault(size, []).append(i)
+    whole: Tensor | None = None
+    for (h, w, height, width), ids in of_size.items():
+        images = batch.images if len(of_size) == 1 else batch.images[ids]
+        logits = look(images[..., :h, :w])
+        if (h, w) != (height, width):
+            logits = F.interpolate(logits, (height, width), mode="bilinear")
+        if len(of_size) == 1 and batch.targets.shape[-2:] == (height, width):
+            return logits
+        if whole is None:
+            shape = (len(batch.ids), logits.shape[1], *batch.targets.shape[-2:])
+            whole = logits.new_zeros(shape)
+        whole[ids, :, :height, :width] = logits
+    assert whole is not None
     return whole
