@@ -54,6 +54,7 @@ def _terms(loss: str) -> list[str]:
         ["task.window=[96,96]", "task.flip=true", "task.scales=[1.0,0.75]"],
         ["data.image_size=96", "data.augment.flip=true", "data.augment.padding=8"],
         ["loss.class_weights=balanced"],
+        ["loss=dice_ce", "recipe.label_smoothing=0.1"],
         ["callbacks=[default,ema]", "trainer.precision=bf16-mixed"],
         ["head=fpn", "+head.arguments.decoder_pyramid_channels=16"],
     ],
@@ -86,7 +87,14 @@ def test_a_dilated_net_of_timm(tmp_path):
         (["optimizer.layer_decay=0.8"], "optimizer.layer_decay=0.8: UNet has no layer groups"),
         (["task.window=[96]"], "task.window="),
         (["task.overlap=1"], "task.overlap=1: must be at least 0 and below 1"),
-        (["loss=dice_ce", "loss.weights.dice=0"], "loss.weights.dice=0"),
+        (["loss=dice_ce", "loss.weights.dice=0"], "loss.weights.dice=0: must be above 0"),
+        (["loss=dice_focal", "loss.terms.focal.gamma=-1"], "loss.terms.focal.gamma=-1: must be"),
+        (["loss=dice_ce", "loss.terms.dice.eps=0"], "loss.terms.dice.eps=0: must be above 0"),
+        (["loss=lovasz", "recipe.label_smoothing=0.1"], "loss=lovasz has none"),
+        (["loss.class_weights=effective"], "loss.class_weights=effective: the rarest class comes"),
+        (["data.augment.class_crops=0.5"], "data.augment.class_crops=0.5: data=digit_scenes takes"),
+        (["data.scenes=0"], "data.scenes=0: must be at least 1"),
+        (["task.scales=[]"], "task.scales=[]: needs one factor or more"),
     ],
 )
 def test_wrong_words(tmp_path, words, said):

@@ -43,3 +43,14 @@ def test_maps_that_cannot_be_meant(values: dict, match: str) -> None:
     with pytest.raises(UserError, match=match) as caught:
         ClassMap(values)
     assert "\n" not in str(caught.value)
+
+
+def test_one_class_is_nothing_to_tell_apart():
+    with pytest.raises(UserError, match="one class alone"):
+        ClassMap({255: "cell", 0: "ignore"})
+
+
+@pytest.mark.parametrize("name", ["ignored", "Ignore", "ignor"])
+def test_a_name_that_is_nearly_ignore_is_no_class(name):
+    with pytest.raises(UserError, match=f"'{name}' would be a class; did you mean 'ignore'"):
+        ClassMap({0: "cell", 1: "wall", 255: name})

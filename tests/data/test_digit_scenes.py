@@ -81,3 +81,14 @@ def test_resized_masks_have_no_new_class(scenes, no_augment):
     looked_at = data.prepare(next(iter(data.test_dataloader())), False, 0)
     assert looked_at.images.shape[-2:] == (96, 96)
     assert looked_at.targets.shape[-2:] == (128, 128)
+
+
+def test_classes_are_counted_in_pixels(scenes):
+    data = scenes(12)
+    masks = data.splits.train.masks
+    assert data.class_counts == [int((masks == i).sum()) for i in range(11)]
+    said: list[str] = []
+    data.describe(said.append)
+    data.check_files(said.append)
+    assert said[0] == "train 12, val 2, test 2; 11 classes"
+    assert f"background {(masks == 0).float().mean():.2%}" in said[-1]

@@ -60,3 +60,10 @@ def test_a_list_stands_as_it_is():
 def test_wrong(rule, counts, words):
     with pytest.raises(UserError, match=words):
         class_weights(rule, counts)
+
+
+def test_effective_is_refused_where_it_would_do_nothing():
+    """Counts of pixels are beyond any effective number."""
+    with pytest.raises(UserError, match="all weights are alike; balanced"):
+        class_weights("effective", [5_000_000, 90_000])
+    assert class_weights("effective", [5_000, 5_000]).tolist() == [1.0, 1.0]

@@ -20,7 +20,7 @@ REGIONS = {"eps": 1e-6, "absent": "skip", "per_image": False}
 LOSSES = {
     "cross_entropy": lambda **_: CrossEntropy(label_smoothing=0.0, class_weights=None),
     "weighted": lambda **_: CrossEntropy([1] * 2, label_smoothing=0.1, class_weights=[0.2, 3.0]),
-    "focal": lambda **_: Focal(gamma=2.0, class_weights=None),
+    "focal": lambda **_: Focal(gamma=2.0, alpha=None, class_weights=None),
     "dice": lambda **keys: Dice(**REGIONS | keys),
     "jaccard": lambda **keys: Jaccard(**REGIONS | keys),
     "tversky": lambda **keys: Tversky(alpha=0.3, beta=0.7, **REGIONS | keys),
@@ -119,10 +119,29 @@ def test_absent_classes(name):
     assert count(wrong, targets) > skip(wrong, targets)
 
 
+@pytest.mark.parametrize("name", ["dice", "jaccard", "tversky"])
+def test_counted_classes_teach_with_an_eps_of_their_size(name):
+    """Less of an absent class costs less; with a tiny eps the slope is all but 0."""
+    logits = torch.zeros(1, 3, 6, 6)
+    targets = torch.zeros(1, 6, 6, dtype=torch.int64)
+    slopes = {}
+    for eps in (1e-6, 10.0):
+        for absent in ("skip", "count"):
+            loss = LOSSES[name](eps=eps, absent=absent)
+            _, gradient = value_and_gradient(loss, logits, targets)
+            slopes[eps, absent] = gradient[:, 2].mean().item()
+    # Relative to the present class, whose share of the mean is 1 of 3 when all are counted.
+    assert slopes[10.0, "count"] > 1.5 * slopes[10.0, "skip"] / 3
+    assert slopes[1e-6, "count"] == pytest.approx(slopes[1e-6, "skip"] / 3, rel=1e-3)
+
+
 @regional
 def test_per_image_is_the_mean_over_images(name):
+    """Each alike, however many classes it has; one without a pixel that counts is none."""
     logits, targets = case(classes=3, batch=3)
-    alone = [LOSSES[name]()(logits[i : i + 1], targets[i : i + 1]) for i in range(3)]
+    targets[1] = targets[1].clamp(max=1)
+    targets[2] = IGNORE
+    alone = [LOSSES[name]()(logits[i : i + 1], targets[i : i + 1]) for i in range(2)]
     together = LOSSES[name](per_image=True)(logits, targets)
     torch.testing.assert_close(together, torch.stack(alone).mean())
 

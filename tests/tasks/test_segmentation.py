@@ -167,7 +167,7 @@ def test_one_loss_is_one_name_and_several_have_theirs():
     [
         cross_entropy,
         lambda: cross_entropy(class_weights=[0.2, 3.0, 1.0, 7.0]),
-        lambda: Focal([1] * 4, gamma=2.0, class_weights=[0.2, 3.0, 1.0, 7.0]),
+        lambda: Focal([1] * 4, gamma=2.0, alpha=None, class_weights=[0.2, 3.0, 1.0, 7.0]),
     ],
     ids=["plain", "class weights", "focal"],
 )
