@@ -25,7 +25,9 @@ def test_of_two_classes_is_the_sigmoid_form(gamma):
     scores, labels = LOGITS[:, 0], torch.tensor([1, 0, 1, 1, 0, 0])
     two = torch.stack([torch.zeros(6), scores], 1)
     expected = sigmoid_focal_loss(scores, labels.float(), alpha=-1, gamma=gamma, reduction="mean")
-    torch.testing.assert_close(Focal(gamma=gamma, alpha=None, class_weights=None)(two, labels), expected)
+    torch.testing.assert_close(
+        Focal(gamma=gamma, alpha=None, class_weights=None)(two, labels), expected
+    )
 
 
 def test_ids_and_one_hot_shares_agree():
@@ -37,7 +39,9 @@ def test_easy_examples_lose_their_say():
     """Lin et al. 2017: at p = 0.9 and gamma 2 the loss is 100 times lower."""
     logits = torch.tensor([[0.9, 0.1]]).log()
     target = torch.tensor([0])
-    ratio = F.cross_entropy(logits, target) / Focal(gamma=2.0, alpha=None, class_weights=None)(logits, target)
+    ratio = F.cross_entropy(logits, target) / Focal(gamma=2.0, alpha=None, class_weights=None)(
+        logits, target
+    )
     assert ratio == pytest.approx(100, rel=1e-4)
 
 
@@ -64,7 +68,7 @@ def test_of_masks_is_that_of_their_pixels():
 
 @pytest.mark.parametrize("alpha", [0.25, 0.9])
 def test_alpha_on_masks_is_torchvisions(alpha):
-    """One logit a pixel, alpha for class 1; the mean divides by pixels, not by the sum of alphas."""
+    """One logit a pixel, alpha for class 1; the mean divides by pixels, not by alphas."""
     logits, targets = torch.randn(2, 1, 5, 7), torch.randint(2, (2, 5, 7))
     want = sigmoid_focal_loss(
         logits[:, 0], targets.float(), alpha=alpha, gamma=2.0, reduction="mean"

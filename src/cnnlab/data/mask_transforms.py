@@ -20,8 +20,8 @@ class MaskTrainTransform:
     The image is enlarged by a factor whose logarithm is uniform in that of `augment.scale_jitter`
     (after Ghiasi et al. 2021, arXiv:2012.07177, who scale to a factor of the window), and a window
     of `size` is cut from it, padded right and below where it is smaller. With probability
-    `augment.class_crops` the window lies around a pixel of a class that is drawn from those the image has, each alike: what
-    is rare is then seen as often as what is common.
+    `augment.class_crops` the window lies around a pixel of a class that is drawn from those the
+    image has, each alike: what is rare is then seen as often as what is common.
 
     Randomness is a function of (seed, epoch, id). Only what the window shows is resized.
 

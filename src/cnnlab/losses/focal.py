@@ -74,9 +74,7 @@ class Focal(nn.Module):
         return -(weighted * terms).sum(1).mean()
 
 
-def _alpha(
-    alpha: float | list[float] | None, class_counts: Sequence[int] | None
-) -> Tensor | None:
+def _alpha(alpha: float | list[float] | None, class_counts: Sequence[int] | None) -> Tensor | None:
     if alpha is None:
         return None
     factors = [1 - alpha, alpha] if isinstance(alpha, float | int) else list(alpha)
