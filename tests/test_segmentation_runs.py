@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 
+from cnnlab.callbacks.checkpoint import Checkpoint
 from cnnlab.cli import main
 from cnnlab.config import check, compose
 from cnnlab.config.folder import CONF
@@ -91,7 +95,10 @@ def test_a_dilated_net_of_timm(tmp_path):
         (["loss=dice_focal", "loss.terms.focal.gamma=-1"], "loss.terms.focal.gamma=-1: must be"),
         (["loss=dice_ce", "loss.terms.dice.eps=0"], "loss.terms.dice.eps=0: must be above 0"),
         (["loss=lovasz", "recipe.label_smoothing=0.1"], "loss=lovasz has none"),
-        (["loss.class_weights=effective"], "loss.class_weights=effective: the rarest class comes"),
+        (
+            ["loss.class_weights=effective", "data.scenes=200"],
+            "loss.class_weights=effective: the rarest class comes",
+        ),
         (["data.augment.class_crops=0.5"], "data.augment.class_crops=0.5: data=digit_scenes takes"),
         (["data.scenes=0"], "data.scenes=0: must be at least 1"),
         (["task.scales=[]"], "task.scales=[]: needs one factor or more"),
@@ -131,3 +138,55 @@ def test_the_sentence_of_the_docs(tmp_path, real_data):
     finished = train(tmp_path, *words, *short, without=("model", "data=", "data.scenes"))
     assert finished.data["sizes"] == {"train": 367, "val": 101, "test": 233}
     assert finished.data["num_classes"] == 11
+
+
+class Killed(Exception):
+    """Stands for the sudden end of the process."""
+
+
+@pytest.fixture
+def pairs(tmp_path) -> Path:
+    """Twelve pictures of 40 x 32 pixels, bright where class 1 is, in the layout of data=masks."""
+    draw = np.random.default_rng(0)
+    for kind in ("images", "masks"):
+        (tmp_path / "set" / kind).mkdir(parents=True)
+    for i in range(12):
+        mask = (draw.random((4, 5)) > 0.5).repeat(8, 0).repeat(8, 1)
+        image = draw.integers(0, 90, (32, 40, 3)) + 120 * mask[..., None]
+        Image.fromarray(image.astype(np.uint8)).save(tmp_path / "set" / "images" / f"{i}.png")
+        Image.fromarray(mask.astype(np.uint8)).save(tmp_path / "set" / "masks" / f"{i}.png")
+    return tmp_path / "set"
+
+
+def test_a_resumed_run_of_files_equals_the_uninterrupted_one(tmp_path, pairs, monkeypatch):
+    words = ["data=masks", f"data.root={pairs}", "data.values={0: dark, 1: bright}"]
+    words += ["data.image_size=24", "data.augment.class_crops=0.5", "data.test_fraction=0.2"]
+    words += ["data.val_fraction=0.2", "trainer.max_epochs=3", "data.augment.color_jitter=0.3"]
+    quick = [w for w in QUICK if not w.startswith(("data=", "data.scenes", "trainer.max_epochs"))]
+
+    def start(runs: Path, *more: str) -> None:
+        composed = compose([*quick, *words, *more, f"runs={runs}"])
+        check(composed)
+        run(composed)
+
+    def state(runs: Path) -> dict[str, torch.Tensor]:
+        (file,) = runs.glob("*/*/checkpoints/last.ckpt")
+        return torch.load(file, weights_only=True)["state_dict"]
+
+    start(tmp_path / "whole")
+    saved = Checkpoint.on_train_epoch_end
+
+    def die(self, trainer, task):
+        saved(self, trainer, task)
+        if trainer.current_epoch == 1:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "on_train_epoch_end", die)
+        with pytest.raises(Killed):
+            start(tmp_path / "cut")
+    (folder,) = (tmp_path / "cut").glob("*/*")
+    start(tmp_path / "cut", f"resume={folder}")
+    whole, cut = state(tmp_path / "whole"), state(tmp_path / "cut")
+    assert all(torch.equal(cut[key], value) for key, value in whole.items())
+    assert read_run(folder).metrics["test/miou"] > 0
