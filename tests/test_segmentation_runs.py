@@ -158,6 +158,21 @@ def pairs(tmp_path) -> Path:
     return tmp_path / "set"
 
 
+def test_a_split_without_a_pixel_that_counts_ends_in_one_line(tmp_path, pairs):
+    for kind in ("images", "masks"):
+        for split, ids in (("train", range(8)), ("val", range(8, 12))):
+            folder = pairs / kind / split
+            folder.mkdir()
+            for i in ids:
+                (pairs / kind / f"{i}.png").rename(folder / f"{i}.png")
+    for file in (pairs / "masks" / "val").iterdir():
+        Image.new("L", (40, 32), 255).save(file)
+    values = "data.values={0: dark, 1: bright, 255: ignore}"
+    words = ["data=masks", f"data.root={pairs}", values, "data.image_size=24"]
+    with pytest.raises(UserError, match="val: no class is left: every pixel is ignored"):
+        train(tmp_path / "runs", *words, without=("data=", "data.scenes"))
+
+
 def test_a_resumed_run_of_files_equals_the_uninterrupted_one(tmp_path, pairs, monkeypatch):
     words = ["data=masks", f"data.root={pairs}", "data.values={0: dark, 1: bright}"]
     words += ["data.image_size=24", "data.augment.class_crops=0.5", "data.test_fraction=0.2"]

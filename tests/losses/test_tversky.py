@@ -1,4 +1,5 @@
 import pytest
+import segmentation_models_pytorch as smp
 import torch
 
 from cnnlab.losses.dice import Dice
@@ -29,3 +30,11 @@ def test_alpha_is_the_price_of_false_positives():
         zero = 2 / (2 + 1 * alpha + 2 * beta)
         loss = Tversky(alpha=alpha, beta=beta, eps=1e-6, **KEYS)(logits, truth)
         assert loss.item() == pytest.approx(1 - (one + zero) / 2, abs=1e-5)
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(0.3, 0.7), (0.5, 0.5), (1.0, 0.2)])
+def test_equals_smp_where_every_class_is_present(alpha, beta):
+    logits, targets = torch.randn(2, 3, 6, 7), torch.arange(84).view(2, 6, 7) % 3
+    theirs = smp.losses.TverskyLoss("multiclass", alpha=alpha, beta=beta)
+    ours = Tversky(alpha=alpha, beta=beta, eps=1e-6, absent="skip", per_image=False)
+    torch.testing.assert_close(ours(logits, targets), theirs(logits, targets))

@@ -136,7 +136,8 @@ class Task(LightningModule):
     def on_test_epoch_end(self) -> None:
         self._finish("test")
 
-    def _finish(self, stage: Stage) -> None:
+    def _finish(self, stage: Stage) -> dict[str, float]:
+        """Log the figures of an evaluation; they are the same in each process."""
         values: dict[str, Any] = {k: m.compute() for k, m in self.loss_means.items()}
         self.loss_means.clear()
         self.evaluated = int(self.seen.compute())
@@ -152,6 +153,7 @@ class Task(LightningModule):
         for logger in self.loggers:
             # Not through Lightning: validation would stand one step before the loss it belongs to.
             logger.log_metrics(scalars | {"epoch": self.current_epoch}, step=self.global_step)
+        return scalars
 
     def _metric(self, stage: Stage) -> Metric:
         metric = self.metrics[stage]

@@ -1,5 +1,6 @@
 """A class for each pixel."""
 
+import math
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -82,6 +83,12 @@ class SegmentationTask(Task):
     def predict(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Class ids int64 `(B, H, W)`, in original pixels."""
         return outputs.argmax(1)
+
+    def _finish(self, stage: Stage) -> dict[str, float]:
+        scalars = super()._finish(stage)
+        if math.isnan(scalars[f"{stage}/miou"]):
+            raise UserError(f"{stage}: no class is left: every pixel is ignored; see data.values")
+        return scalars
 
     def batch_weight(self, batch: Batch) -> Tensor | int:
         """Pixels that count; with class weights their sum, by which those losses divide."""
