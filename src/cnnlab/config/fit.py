@@ -6,7 +6,7 @@ from typing import Any
 
 from cnnlab.config import keys, types
 from cnnlab.config.definitions import Definition
-from cnnlab.config.signature import attribute
+from cnnlab.config.signature import attribute, merged
 from cnnlab.errors import nearest
 
 
@@ -28,8 +28,8 @@ def faults(
         if serves and not names & set(serves):
             choice = choices.get(group) or plain[group]["_target_"]
             yield f"{group}={choice}: does not fit task={name}; it serves {', '.join(serves)}"
-    only = attribute(definitions["data"], "only") if "data" in definitions else None
-    for key, value in (only or {}).items():
+    only = merged(definitions["data"], "only") if "data" in definitions else {}
+    for key, value in only.items():
         given = keys.get(plain, f"data.{key}")
         if given != value:
             choice = choices.get("data") or plain["data"]["_target_"]

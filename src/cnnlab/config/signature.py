@@ -1,6 +1,7 @@
 """What may be given to a class or function, read from its source."""
 
 import ast
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -148,15 +149,29 @@ def fields(of: Definition) -> dict[str, Parameter]:
 
 def attribute(of: Definition, name: str) -> Any:
     """The literal value of a class attribute, its own or inherited; None where there is none."""
-    if not isinstance(of.node, ast.ClassDef):
-        return None
-    for node in of.node.body:
+    for value in _own_values(of, name):
+        return value
+    values = (attribute(base, name) for base in bases(of) if base)
+    return next((value for value in values if value is not None), None)
+
+
+def merged(of: Definition, name: str) -> dict[str, Any]:
+    """The literal dicts that a class and its bases have as an attribute, as one."""
+    found: dict[str, Any] = {}
+    for base in bases(of):
+        found |= merged(base, name) if base else {}
+    for value in _own_values(of, name):
+        found |= value or {}
+    return found
+
+
+def _own_values(of: Definition, name: str) -> Iterator[Any]:
+    """What the class's own body binds `name` to; None for what is no literal."""
+    for node in of.node.body if isinstance(of.node, ast.ClassDef) else ():
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
             bound = node.targets if isinstance(node, ast.Assign) else [node.target]
             if any(isinstance(target, ast.Name) and target.id == name for target in bound):
                 try:
-                    return ast.literal_eval(node.value)
+                    yield ast.literal_eval(node.value)
                 except ValueError:
-                    return None
-    values = (attribute(base, name) for base in bases(of) if base)
-    return next((value for value in values if value is not None), None)
+                    yield None

@@ -54,12 +54,7 @@ class DigitScenes(MaskModule):
 
     crops_on_device: ClassVar[bool] = True
     only: ClassVar[dict[str, Any]] = {
-        "sampler": "shuffle",
-        "augment.policy": None,
-        "augment.mixup": 0.0,
-        "augment.cutmix": 0.0,
-        "augment.erasing": 0.0,
-        "augment.scale_jitter": [1.0, 1.0],  # and these: scenes lie in memory as they are
+        "augment.scale_jitter": [1.0, 1.0],  # scenes lie in memory as they are
         "augment.class_crops": 0.0,
         "augment.color_jitter": 0.0,
     }

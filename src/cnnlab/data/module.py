@@ -59,7 +59,8 @@ class DataModule(LightningDataModule):
     crops_on_device: ClassVar[bool] = False
     """Whether images lie in memory: padded, cropped and resized batch by batch."""
     only: ClassVar[dict[str, Any]] = {}
-    """Keys that must have this value, since the set has no other; read statically."""
+    """Keys that must have this value, since the set has no other; those of the bases hold too.
+    Read statically."""
 
     classes: list[str]
     channels: int
