@@ -16,6 +16,20 @@ from cnnlab.tracking.reading import read_run
 ROOT = Path(__file__).parents[1]
 
 
+def run(*words: str) -> str:
+    """What `python WORDS` prints, in one thread."""
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 def train(runs: Path, *words: str) -> Path:
     if not any(word.startswith("model=") for word in words):
         words = ("model=lenet5_modern", *words)
@@ -24,18 +38,17 @@ def train(runs: Path, *words: str) -> Path:
         *("trainer.accelerator=cpu", "trainer.threads=1", "trainer.precision=32-true"),
         *("trainer.max_epochs=1", "scheduler=constant", "optimizer.lr=0.01"),
     ]
-    done = subprocess.run(
-        [sys.executable, "train.py", *shared, *words],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    run("train.py", *shared, *words)
     folders = list(runs.glob("*/*"))
     assert len(folders) == 1, f"one run, one folder: {folders}"
     return folders[0]
+
+
+def tested_by_two(folder: Path, *words: str) -> dict[str, float]:
+    """The figures of a trained run, by two processes."""
+    two = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu", "--json"]
+    said = run("-m", "cnnlab", "test", str(folder), *two, *words)
+    return json.loads(said.splitlines()[-1])
 
 
 @pytest.mark.parametrize(
@@ -60,17 +73,7 @@ def test_two_processes_equal_one(tmp_path, words):
 
 def test_a_weighted_loss_is_the_same_mean_over_two_processes(tmp_path):
     folder = train(tmp_path, "loss.class_weights=effective", "data.fraction=0.25")
-    words = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu", "--json"]
-    done = subprocess.run(
-        [sys.executable, "-m", "cnnlab", "test", str(folder), *words, "data.eval_batch_size=23"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr
-    two = json.loads(done.stdout.splitlines()[-1])
+    two = tested_by_two(folder, "data.eval_batch_size=23")
     one = read_run(folder).metrics
     assert two["test/samples"] == 359
     for key in (key for key in one if key.startswith("test/")):
@@ -126,29 +129,29 @@ def masks(root: Path) -> list[str]:
     return [*words, "data.image_size=[32,48]", "data.batch_size=2", "data.eval_batch_size=3"]
 
 
+def pixels_that_count(root: Path) -> int:
+    files = [root / "testannot" / f"{i}.png" for i in range(7)]
+    return sum(int((np.asarray(Image.open(file)) != 11).sum()) for file in files)
+
+
+def test_two_processes_train_on_masks(tmp_path):
+    words = [*masks(tmp_path), "data.batch_size=1", "trainer=ddp", "trainer.devices=2"]
+    two = read_run(train(tmp_path / "runs", *words, "loss=dice_ce"))
+    assert two.status == "finished"
+    assert sum(map(sum, two.results["test/confusion"])) == pixels_that_count(tmp_path)
+
+
 def test_masks_have_the_same_figures_in_two_processes(tmp_path, capsys):
     """To the bit, though of 7 images one process sees 4; the loss is a sum of fractions."""
     folder = train(tmp_path / "runs", *masks(tmp_path))
     one = read_run(folder)
-    words = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu", "--json"]
-    done = subprocess.run(
-        [sys.executable, "-m", "cnnlab", "test", str(folder), *words, "data.eval_batch_size=1"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr
-    two = json.loads(done.stdout.splitlines()[-1])
+    two = tested_by_two(folder, "data.eval_batch_size=1")
     assert two.pop("test/samples") == 7
     assert {"test/miou", "test/boundary_f1", "test/micro_iou", "test/loss"} <= set(two)
     for key, value in two.items():
         exact = key != "test/loss"
         assert value == pytest.approx(one.metrics[key], rel=0 if exact else 1e-5, abs=0), key
-    files = [tmp_path / "testannot" / f"{i}.png" for i in range(7)]
-    counted = sum(int((np.asarray(Image.open(file)) != 11).sum()) for file in files)
-    assert sum(map(sum, one.results["test/confusion"])) == counted
+    assert sum(map(sum, one.results["test/confusion"])) == pixels_that_count(tmp_path)
     cli.main(["test", str(folder)])
     (shown,) = [line for line in capsys.readouterr().out.splitlines() if line[:9] == "classes  "]
     sky = one.results["test/iou_per_class"][0]

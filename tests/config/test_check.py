@@ -98,6 +98,14 @@ def test_every_config_file_composes_and_passes(pair):
         ("callbacks.ema=true", "callbacks.ema=true: must be a dict or null"),
         ("'+callbacks.x={_target_: torch.nn.Linear, in_features: 1}'", "out_features: missing"),
         ("task.monitor=val/topl", r"task.monitor=val/topl: .*; did you mean 'val/top[15]'"),
+        (
+            "data=digit_scenes task.monitor=val/loss_dice",
+            "task.monitor=val/loss_dice: task=segmentation logs val/loss, val/miou",
+        ),
+        (
+            "data=digit_scenes loss=dice_ce task.monitor=val/loss_dlce",
+            "logs val/loss, val/loss_dice, val/loss_cross_entropy, .*; did you mean 'val/loss_dice'",
+        ),
         ("task=multilabel", "data=digits: does not fit task=multilabel"),
         ("~logger.wandb.entity", "logger.wandb.entity: missing"),
         ("name=3", r"name=3: must be text or null; text is quoted twice"),

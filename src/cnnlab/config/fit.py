@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from cnnlab.config import keys, types
+from cnnlab.config.allowed import under
 from cnnlab.config.definitions import Definition
 from cnnlab.config.signature import attribute, merged
 from cnnlab.errors import nearest
@@ -52,11 +53,22 @@ def faults(
         for key, of in definitions.items():
             if key.startswith("callbacks."):
                 logs = (*logs, *(attribute(of, "logs") or ()))
+        logs = tuple(_named(logs, plain.get("loss")))
         for key in definitions:
             value = keys.get(plain, key).get("monitor")
             if isinstance(value, str) and not any(fnmatchcase(value, log) for log in logs):
                 near = nearest(value, logs)
                 yield f"{key}.monitor={value}: task={name} logs {', '.join(logs)}{near}"
+
+
+def _named(logs: tuple[str, ...], loss: Any) -> Iterator[str]:
+    """`logs` with `*` replaced by the terms of the loss; a lab's own loss may have any."""
+    ours = isinstance(loss, dict) and under(str(loss.get("_target_")), ("cnnlab",))
+    for log in logs:
+        if ours and log.endswith("*"):
+            yield from (log[:-1] + str(term) for term in loss.get("terms") or ())
+        else:
+            yield log
 
 
 def _has_key(node: Any, key: str) -> bool:

@@ -31,13 +31,13 @@ class Lovasz(nn.Module):
         probabilities, truth, _ = soft_and_true(logits, targets)
         if not self.per_image:  # one image as wide as the batch
             probabilities, truth = (t.transpose(0, 1).unsqueeze(0) for t in (probabilities, truth))
-        probabilities, true = probabilities.flatten(2), truth.flatten(2).float()
-        errors, order = (true - probabilities).abs().sort(-1, descending=True)
-        sizes = true.sum(-1, keepdim=True)
+        probabilities, true = probabilities.flatten(2), truth.flatten(2)
+        errors, order = (true.float() - probabilities).abs().sort(-1, descending=True)
+        # Counts are whole: sums of float32 are not exact above 2^24 pixels.
+        sizes = true.sum(-1, keepdim=True, dtype=torch.int32)
         in_order = true.gather(-1, order)
-        still_right = sizes - in_order.cumsum(-1)
-        union = sizes + (1 - in_order).cumsum(-1)
+        still_right = sizes - in_order.cumsum(-1, dtype=torch.int32)
+        union = sizes + (~in_order).cumsum(-1, dtype=torch.int32)
         jaccard = 1 - still_right / union
-        first = torch.zeros_like(sizes)
-        steps = jaccard.diff(dim=-1, prepend=first)
+        steps = jaccard.diff(dim=-1, prepend=torch.zeros_like(jaccard[..., :1]))
         return mean_over_classes((errors * steps).sum(-1), sizes.squeeze(-1), self.absent)
