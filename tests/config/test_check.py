@@ -104,7 +104,7 @@ def test_every_config_file_composes_and_passes(pair):
         ),
         (
             "data=digit_scenes loss=dice_ce task.monitor=val/loss_dlce",
-            "logs val/loss, val/loss_dice, val/loss_cross_entropy, .*; did you mean 'val/loss_dice'",
+            "logs val/loss, val/loss_dice, val/loss_cross_entropy, .*did you mean 'val/loss_dice'",
         ),
         ("task=multilabel", "data=digits: does not fit task=multilabel"),
         ("~logger.wandb.entity", "logger.wandb.entity: missing"),
