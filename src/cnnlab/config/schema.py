@@ -4,7 +4,7 @@ Read as syntax trees, like the signatures of targets, and never instantiated. A 
 a line here and one in conf/train.yaml.
 """
 
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 
 class Recipe(TypedDict):
@@ -12,6 +12,8 @@ class Recipe(TypedDict):
 
     name: str
     label_smoothing: float
+    head_width: NotRequired[int]
+    """Channels of a detection head."""
 
 
 class Experiment(TypedDict):

@@ -1,7 +1,7 @@
 """What a step receives, and how single samples become it."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,15 +10,61 @@ from torch.nn import functional as F
 from cnnlab.pixels import IGNORE
 
 
+class Boxes(NamedTuple):
+    """N boxes, flat over a batch; an image without objects has none."""
+
+    xyxy: Tensor
+    """float32 `(N, 4)`: x1, y1, x2, y2 in pixels of the batch's images."""
+    label: Tensor
+    """int64 `(N,)`: class ids."""
+    image: Tensor
+    """int64 `(N,)`, ascending: which image of the batch."""
+    crowd: Tensor
+    """bool `(N,)`: a region of many objects, which counts neither as found nor as missed."""
+    area: Tensor
+    """float32 `(N,)`: of the object in pixels of the original image, as it was annotated."""
+
+    @classmethod
+    def none(cls) -> "Boxes":
+        """Of an image without objects."""
+        return cls(
+            torch.zeros(0, 4),
+            torch.zeros(0, dtype=torch.int64),
+            torch.zeros(0, dtype=torch.int64),
+            torch.zeros(0, dtype=torch.bool),
+            torch.zeros(0),
+        )
+
+    def take(self, which: Tensor) -> "Boxes":
+        """Those at `which`, bool `(N,)` or int64 `(M,)`."""
+        return Boxes(*(part[which] for part in self))
+
+    def scaled(self, factors: Tensor) -> "Boxes":
+        """Lengths times `factors` `(B, 2)`, those in y and x of each image."""
+        return self._replace(xyxy=self.xyxy * factors[self.image].flip(1).repeat(1, 2))
+
+    def mirrored(self, width: int) -> "Boxes":
+        """Left and right exchanged in images of `width` pixels."""
+        x1, y1, x2, y2 = self.xyxy.unbind(-1)
+        return self._replace(xyxy=torch.stack((width - x2, y1, width - x1, y2), -1))
+
+    @classmethod
+    def joined(cls, parts: Sequence["Boxes"]) -> "Boxes":
+        """The boxes of single images as those of a batch of them."""
+        numbers = [torch.full_like(part.label, i) for i, part in enumerate(parts)]
+        fields = [torch.cat(field) for field in zip(*parts, strict=True)]
+        return cls(*fields)._replace(image=torch.cat(numbers))
+
+
 class Batch(NamedTuple):
     """B images and what is known about them."""
 
     images: Tensor
     """uint8 `(B, C, H, W)`, padded right and below; float32 and normalised once prepared."""
-    targets: Tensor
+    targets: Any
     """Class ids int64 `(B,)`; float `(B, K)` after mixup and for several labels an image; masks
     `(B, H, W)` at the images' original size in evaluation, 255 = ignore: uint8, int64 once
-    prepared."""
+    prepared; or `Boxes`."""
     ids: Tensor
     """int64 `(B,)`: the index in the split."""
     frames: Tensor
@@ -31,8 +77,8 @@ class Sample(NamedTuple):
 
     image: Tensor
     """uint8 `(C, H, W)`."""
-    target: Tensor
-    """int64 `()` or float `(K,)`; a mask uint8 `(H, W)`."""
+    target: Tensor | Boxes
+    """int64 `()` or float `(K,)`; a mask uint8 `(H, W)`; boxes."""
     frame: Tensor
     """float32 `(4,)`, as in `Batch.frames`."""
 
@@ -47,13 +93,18 @@ def collate(samples: Sequence[Sample], ids: Sequence[int]) -> Batch:
 
     Images with 0, masks with `IGNORE`.
     """
-    targets = [s.target for s in samples]
     return Batch(
         _stacked([s.image for s in samples], 0),
-        _stacked(targets, IGNORE) if targets[0].ndim == 2 else torch.stack(targets),
+        _collated([s.target for s in samples]),
         torch.tensor(ids, dtype=torch.int64),
         torch.stack([s.frame for s in samples]),
     )
+
+
+def _collated(targets: Sequence[Any]) -> Any:
+    if isinstance(targets[0], Boxes):
+        return Boxes.joined(targets)
+    return _stacked(targets, IGNORE) if targets[0].ndim == 2 else torch.stack(list(targets))
 
 
 def _stacked(tensors: Sequence[Tensor], value: int) -> Tensor:

@@ -7,13 +7,14 @@ smoothing is the loss's business.
 
 import math
 import random
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from cnnlab.data.augment import Augment
-from cnnlab.data.batch import Batch
+from cnnlab.data.batch import Batch, Boxes
 from cnnlab.data.sampling import rank_and_world
 from cnnlab.pixels import IGNORE
 from cnnlab.seeding import mix
@@ -56,10 +57,11 @@ class BatchTransforms:
     def __call__(self, batch: Batch, training: bool, step: int) -> Batch:
         """uint8 `(B, C, H, W)` -> float32 `(B, C, H, W)`; targets change under mixup and cutmix.
 
-        Masks move with their images, uint8 -> int64; in evaluation they keep their size.
+        Masks and boxes move with their images; masks become int64 and keep their size in
+        evaluation.
         """
         mean, scale, generator = self._on(batch.images.device)
-        if batch.targets.ndim == 3:
+        if _are_masks(batch.targets):
             batch = batch._replace(targets=batch.targets.long())
         if not training:
             batch = self._sized(batch)
@@ -71,7 +73,7 @@ class BatchTransforms:
         if self.augment.flip:
             batch = random_flip(batch, generator)
         batch = self._sized(batch)
-        if batch.targets.ndim == 3 and batch.targets.shape[-2:] != batch.images.shape[-2:]:
+        if _are_masks(batch.targets) and batch.targets.shape[-2:] != batch.images.shape[-2:]:
             size = batch.images.shape[-2:]
             masks = F.interpolate(batch.targets[:, None].float(), size, mode="nearest-exact")
             batch = batch._replace(targets=masks[:, 0].long())
@@ -92,7 +94,11 @@ class BatchTransforms:
         images = F.interpolate(batch.images.float(), self.size, mode="bilinear", antialias=True)
         y, x = self.size[0] / height, self.size[1] / width
         columns = [f * s for f, s in zip(batch.frames.unbind(1), (y, x, 1 / y, 1 / x), strict=True)]
-        return batch._replace(images=images, frames=torch.stack(columns, 1))
+        batch = batch._replace(images=images, frames=torch.stack(columns, 1))
+        if isinstance(batch.targets, Boxes):
+            factors = batch.frames.new_tensor([y, x]).expand(len(images), 2)
+            batch = batch._replace(targets=batch.targets.scaled(factors))
+        return batch
 
     def _mixed(self, batch: Batch, draw: random.Random) -> Batch:
         """Mixup or cutmix; where both are on, each at every other step on average."""
@@ -133,7 +139,7 @@ def random_crop(batch: Batch, padding: int, generator: Generator) -> Batch:
     height, width = images.shape[-2:]
     around = (padding,) * 4
     images = crop(F.pad(images, around), shifts[0], shifts[1], (height, width))
-    if masks.ndim == 3:
+    if _are_masks(masks):
         padded = F.pad(masks[:, None], around, value=IGNORE)
         masks = crop(padded, shifts[0], shifts[1], (height, width))[:, 0]
     return batch._replace(images=images, targets=masks)
@@ -157,7 +163,7 @@ def crop(images: Tensor, top: Tensor, left: Tensor, size: tuple[int, int]) -> Te
 
 
 def random_flip(batch: Batch, generator: Generator) -> Batch:
-    """Mirror each image, and its mask, left and right with probability 1/2."""
+    """Mirror each image, and its mask or boxes, left and right with probability 1/2."""
     count, device = len(batch.images), batch.images.device
     mirrored = torch.randint(2, (count,), generator=generator, device=device)
     chosen = torch.arange(count, device=device) + count * mirrored
@@ -166,8 +172,18 @@ def random_flip(batch: Batch, generator: Generator) -> Batch:
         both = torch.cat((x, x.flip(-1)))  # whole images are copied, faster than torch.where
         return both.index_select(0, chosen)
 
-    targets = flipped(batch.targets) if batch.targets.ndim == 3 else batch.targets
+    targets = batch.targets
+    if isinstance(targets, Boxes):
+        turned = targets.mirrored(batch.images.shape[-1])
+        these = mirrored[targets.image].bool()[:, None]
+        targets = targets._replace(xyxy=turned.xyxy.where(these, targets.xyxy))
+    elif _are_masks(targets):
+        targets = flipped(targets)
     return batch._replace(images=flipped(batch.images), targets=targets)
+
+
+def _are_masks(targets: Any) -> bool:
+    return isinstance(targets, Tensor) and targets.ndim == 3
 
 
 def shares(targets: Tensor, num_classes: int) -> Tensor:

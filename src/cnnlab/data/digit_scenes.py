@@ -1,47 +1,77 @@
-"""Scenes of scikit-learn's handwritten digits: masks without a file, for everyone, off line."""
+"""Scenes of scikit-learn's handwritten digits: masks and boxes without a file, off line."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
 import torch
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from cnnlab.data.batch import Batch, whole_frame
+from cnnlab.data.batch import Batch, Boxes, whole_frame
 from cnnlab.data.digits import TEST_FRACTION
 from cnnlab.data.mask_module import MaskModule
 from cnnlab.data.module import Splits
-from cnnlab.data.scenes import SIDE, compose
+from cnnlab.data.scenes import SIDE, Scenes, compose
 from cnnlab.data.source import BatchSource
 from cnnlab.data.splits import hold_out
+from cnnlab.errors import UserError
 from cnnlab.seeding import mix
 
 
-class MaskMemory(BatchSource):
-    """Images uint8 `(N, C, H, W)` and masks uint8 `(N, H, W)`, 255 = ignore."""
+class SceneMemory(BatchSource):
+    """Scenes in memory, with their masks or their boxes as targets."""
 
-    def __init__(self, images: Tensor, masks: Tensor) -> None:
-        self.images, self.masks = images, masks
-        self.targets = torch.zeros(len(images), dtype=torch.int64)  # one stratum
-        self.frame = whole_frame(*images.shape[-2:])
+    def __init__(self, scenes: Scenes, *, boxes: bool) -> None:
+        self.scenes, self.gives_boxes = scenes, boxes
+        self.targets = torch.zeros(len(scenes.images), dtype=torch.int64)  # one stratum
+        self.frame = whole_frame(*scenes.images.shape[-2:])
+        counts = scenes.scene.bincount(minlength=len(scenes.images))
+        self.first = torch.cat((counts.new_zeros(1), counts.cumsum(0)))  # box of each scene
 
     def subset(self, ids: Tensor) -> Self:
-        return type(self)(self.images[ids], self.masks[ids])
+        of_scenes = self._boxes(ids)
+        return type(self)(
+            Scenes(
+                self.scenes.images[ids],
+                self.scenes.masks[ids],
+                of_scenes.xyxy,
+                of_scenes.label,
+                of_scenes.image,
+            ),
+            boxes=self.gives_boxes,
+        )
 
     def digest(self) -> str:
-        sha = hashlib.sha256(repr(tuple(self.images.shape)).encode())
-        for tensor in (self.images, self.masks):
+        sha = hashlib.sha256(repr(tuple(self.scenes.images.shape)).encode())
+        images, masks, *boxes = self.scenes
+        for tensor in (images, *(boxes if self.gives_boxes else [masks])):
             sha.update(tensor.contiguous().numpy().data)
         return sha.hexdigest()
 
     def fetch(self, ids: Tensor) -> Batch:
-        images, masks = self.images.index_select(0, ids), self.masks.index_select(0, ids)
-        return Batch(images, masks, ids, self.frame.repeat(len(ids), 1))
+        images = self.scenes.images.index_select(0, ids)
+        frames = self.frame.repeat(len(ids), 1)
+        if self.gives_boxes:
+            return Batch(images, self._boxes(ids), ids, frames)
+        return Batch(images, self.scenes.masks.index_select(0, ids), ids, frames)
+
+    def _boxes(self, ids: Tensor) -> Boxes:
+        first, counts = self.first[ids], self.first[ids + 1] - self.first[ids]
+        image = torch.arange(len(ids)).repeat_interleave(counts)
+        before = counts.cumsum(0) - counts  # boxes of the images before
+        which = torch.arange(len(image)) + (first - before)[image]
+        xyxy = self.scenes.boxes[which]
+        crowd = torch.zeros(len(which), dtype=torch.bool)
+        area = (xyxy[:, 2:] - xyxy[:, :2]).prod(1)
+        return Boxes(xyxy, self.scenes.labels[which], image, crowd, area)
 
 
 class DigitScenes(MaskModule):
-    """Colour scenes of 128 x 128 pixels with 2 to 6 digits of 16 to 48 pixels; 11 classes.
+    """Colour scenes of 128 x 128 pixels with 2 to 6 digits of 16 to 48 pixels.
+
+    For segmentation masks of 11 classes, the first of which is the background; for detection
+    boxes of 10.
 
     The digits of a split are that split's of `data=digits` (60/20/20, stratified, by
     `split_seed`), so no handwriting of the test is seen in training. Scenes are the same in every
@@ -52,6 +82,7 @@ class DigitScenes(MaskModule):
         common: as of `DataModule`.
     """
 
+    tasks: ClassVar[tuple[str, ...]] = ("segmentation", "detection")
     crops_on_device: ClassVar[bool] = True
     only: ClassVar[dict[str, Any]] = {
         "augment.scale_jitter": [1.0, 1.0],  # scenes lie in memory as they are
@@ -62,6 +93,14 @@ class DigitScenes(MaskModule):
     def __init__(self, *, scenes: int, **common: Any) -> None:
         super().__init__(**common)
         self.scenes = scenes
+        self.gives_boxes = False
+
+    def serve(self, tasks: Sequence[str]) -> None:
+        self.gives_boxes = "detection" in tasks
+        if self.gives_boxes and self.augment.padding:
+            raise UserError(
+                f"data.augment.padding={self.augment.padding}: scenes with boxes are not cropped; 0"
+            )
 
     def read(self) -> Splits:
         levels, labels = load_digits(return_X_y=True)
@@ -75,23 +114,25 @@ class DigitScenes(MaskModule):
         sources = []
         for number, (ids, count) in enumerate(parts):
             found = compose(digits[ids], classes[ids], count, mix(seed, number))
-            sources.append(MaskMemory(found.images, found.masks))
+            sources.append(SceneMemory(found, boxes=self.gives_boxes))
+        names = [str(digit) for digit in range(10)]
         return Splits(
             train=sources[0],
             val=sources[1],
             test=sources[2],
-            classes=["background", *(str(digit) for digit in range(10))],
+            classes=names if self.gives_boxes else ["background", *names],
             channels=3,
             image_size=(SIDE, SIDE),
         )
 
     def _counts(self, split: str) -> list[int]:
-        """Pixels of each class."""
-        masks = getattr(self._ready(), split).masks.flatten()
-        return [int(count) for count in masks.bincount(minlength=len(self.classes))]
+        """Boxes, or pixels, of each class."""
+        scenes = getattr(self._ready(), split).scenes
+        labels = scenes.labels if self.gives_boxes else scenes.masks.flatten()
+        return [int(count) for count in labels.bincount(minlength=len(self.classes))]
 
     def check_files(self, say: Callable[[str], None]) -> None:
-        """Nothing to open; the shares of the classes, in pixels."""
+        """Nothing to open; the shares of the classes, in boxes or pixels."""
         super().check_files(say)
         total = sum(self.class_counts)
         shares = zip(self.classes, self.class_counts, strict=True)

@@ -121,6 +121,9 @@ class DataModule(LightningDataModule):
 
     # What a run calls ---------------------------------------------------------------------------
 
+    def serve(self, tasks: Sequence[str]) -> None:
+        """Told before `setup` what the task is: a set with several kinds of targets gives its."""
+
     def setup(self, stage: str | None = None) -> None:
         """Read the splits, once.
 

@@ -7,23 +7,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cnnlab.errors import UserError
+from cnnlab.heads.features import FeatureHead
 
 
-class SegmentationHead(nn.Module):
+class SegmentationHead(FeatureHead):
     """Base: `(B, C, H, W)` images -> `(B, num_classes, H, W)` logits, any H and W.
 
     A head implements `decode` and `get_classifier`. Maps are joined by resizing to the finer one,
     never by a factor: strides need not double (AlexNet's maps of 224 pixels have 54, 26 and 12).
 
     Args:
-        backbone: makes the net; called with `features_only`, `in_chans` and `out_indices`.
+        backbone: makes the net, see `FeatureHead`.
         num_classes: K.
         in_chans: image channels.
         depth: so many maps, from the finest on, are used; deeper stages are not built. None: all.
-
-    Attributes:
-        channels: of each map, the finest first.
-        reductions: by how much each is smaller than the image.
 
     Raises:
         UserError: the net has fewer maps than `depth`.
@@ -38,24 +35,13 @@ class SegmentationHead(nn.Module):
         in_chans: int,
         depth: int | None = None,
     ) -> None:
-        super().__init__()
         indices = None if depth is None else tuple(range(depth))
         try:
-            self.backbone = backbone(features_only=True, in_chans=in_chans, out_indices=indices)
+            super().__init__(backbone, in_chans, indices)
         except (IndexError, UserError) as error:
             if not isinstance(error.__cause__ or error, IndexError):
                 raise
             raise UserError(f"head.depth={depth}: the net has fewer maps") from error
-        # nn.Module types attributes as Tensor or Module; timm's FeatureInfo is neither.
-        info = self.backbone.feature_info
-        self.channels: list[int] = info.channels()  # type: ignore[operator, union-attr]
-        self.reductions: list[int] = info.reduction()  # type: ignore[operator, union-attr]
-        self._channels_last = getattr(self.backbone, "output_fmt", "NCHW") == "NHWC"
-
-    def maps(self, images: Tensor) -> list[Tensor]:
-        """The backbone's maps `(B, channels[i], H / reductions[i], W / reductions[i])`."""
-        maps: list[Tensor] = self.backbone(images)
-        return [x.permute(0, 3, 1, 2) for x in maps] if self._channels_last else maps
 
     def decode(self, maps: list[Tensor]) -> Tensor:
         """Logits `(B, K, h, w)` of any size, from the maps."""

@@ -39,10 +39,15 @@ class SigmoidFocal(nn.Module):
         if targets.ndim == 1:
             targets = F.one_hot(targets, logits.shape[1])
         targets = targets.float()
-        # Both terms of a shared target, so that shares after mixup are between their classes.
-        present = (-self.gamma * F.softplus(logits)).exp() * F.softplus(-logits)
-        absent = (-self.gamma * F.softplus(-logits)).exp() * F.softplus(logits)
-        if self.alpha is not None:
-            present, absent = self.alpha * present, (1 - self.alpha) * absent
-        loss = targets * present + (1 - targets) * absent
+        loss = focal_terms(logits, targets, self.gamma, self.alpha)
         return loss.mean() if self.weight is None else (loss * self.weight).mean()
+
+
+def focal_terms(logits: Tensor, targets: Tensor, gamma: float, alpha: float | None) -> Tensor:
+    """`-a_t (1 - s_t)^gamma log s_t` of each element, `targets` in [0, 1]; all of one shape."""
+    # Both terms of a shared target, so that shares after mixup are between their classes.
+    present = (-gamma * F.softplus(logits)).exp() * F.softplus(-logits)
+    absent = (-gamma * F.softplus(-logits)).exp() * F.softplus(logits)
+    if alpha is not None:
+        present, absent = alpha * present, (1 - alpha) * absent
+    return targets * present + (1 - targets) * absent

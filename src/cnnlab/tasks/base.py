@@ -33,6 +33,8 @@ class Task(LightningModule):
             (`test/per_class`, `test/confusion`); absent classes are NaN.
     """
 
+    tasks: ClassVar[tuple[str, ...]] = ()
+    """What it does, in the words of data, heads and losses; read statically, too."""
     logs: ClassVar[tuple[str, ...]] = ()
     """The keys that an evaluation on val logs; read statically by `cnnlab.config`."""
     per_class: ClassVar[str | None] = None
@@ -85,6 +87,10 @@ class Task(LightningModule):
         """What the metric eats, in original pixels."""
         raise NotImplementedError(type(self).__name__)
 
+    def truth(self, batch: Batch) -> Any:
+        """What the metric compares predictions with."""
+        return batch.targets
+
     def infer(self, batch: Batch, stage: Stage) -> Any:
         """The outputs in evaluation, which `losses` and `predict` are of."""
         return self.net(batch.images)
@@ -94,7 +100,7 @@ class Task(LightningModule):
         return len(batch.ids)
 
     def new_metric(self) -> Metric:
-        """A metric with `update(predictions, batch.targets)` and `compute() -> dict`."""
+        """A metric with `update(predictions, truth)` and `compute() -> dict`."""
         raise NotImplementedError(type(self).__name__)
 
     # The step ----------------------------------------------------------------------------------
@@ -126,7 +132,7 @@ class Task(LightningModule):
             self.loss_means[name].update(value, weight=self.batch_weight(batch))
         self.seen.update(len(batch.ids))
         predictions = self.predict(outputs, batch)
-        self._metric(stage).update(predictions, batch.targets)
+        self._metric(stage).update(predictions, self.truth(batch))
         return {"predictions": predictions}
 
     def on_validation_epoch_end(self) -> None:

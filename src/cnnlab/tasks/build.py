@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.errors import InstantiationException
+from hydra.utils import get_class
 from hydra.utils import instantiate as hydra_instantiate
 from omegaconf import DictConfig
 
@@ -62,5 +63,7 @@ def build(cfg: DictConfig, data: DataModule) -> Task:
 def build_parts(cfg: DictConfig) -> tuple[DataModule, Task]:
     """Data, set up, and task."""
     data: Any = instantiate(cfg.data)
+    task: Any = get_class(cfg.task._target_)
+    data.serve(task.tasks)
     data.setup()
     return data, build(cfg, data)

@@ -1,0 +1,86 @@
+"""Boxes around objects."""
+
+from typing import Any, ClassVar
+
+from torch import Tensor
+from torchmetrics import Metric
+
+from cnnlab.boxes.matching import Truth
+from cnnlab.boxes.outputs import AnchorOutputs
+from cnnlab.boxes.selection import Found, select
+from cnnlab.data.batch import Batch, Boxes
+from cnnlab.metrics.detection import DetectionMetric
+from cnnlab.tasks.base import Task
+
+
+class DetectionTask(Task):
+    """`AnchorOutputs` against `Boxes`.
+
+    Evaluation counts in pixels of the original images. `val/loss` is the mean over images of the
+    batches' losses.
+
+    Args:
+        parts: net, loss, optimizer, scheduler, classes and seed, as of `Task`.
+        score_threshold: what scores less is not predicted.
+        candidates: scores a level and image that reach NMS at most.
+        nms_iou: of two boxes of a class that overlap more, the surer stays.
+        detections: boxes an image at most; COCO's figures count 100.
+        common: as of `Task`.
+    """
+
+    tasks = ("detection",)
+    logs: ClassVar[tuple[str, ...]] = (
+        "val/loss",
+        "val/loss_*",
+        "val/map",
+        "val/map50",
+        "val/map75",
+        "val/map_small",
+        "val/map_medium",
+        "val/map_large",
+    )
+    per_class: ClassVar[str | None] = "map_per_class"
+
+    def __init__(
+        self,
+        *parts: Any,
+        score_threshold: float,
+        candidates: int,
+        nms_iou: float,
+        detections: int,
+        **common: Any,
+    ) -> None:
+        super().__init__(*parts, **common)
+        self.score_threshold, self.candidates = score_threshold, candidates
+        self.nms_iou, self.detections = nms_iou, detections
+
+    def losses(self, outputs: AnchorOutputs, batch: Batch) -> dict[str, Tensor]:
+        boxes: Boxes = batch.targets
+        losses: dict[str, Tensor] = self.loss(
+            outputs, Truth.of(boxes.xyxy, boxes.label, boxes.image, boxes.crowd)
+        )
+        return losses
+
+    def predict(self, outputs: AnchorOutputs, batch: Batch) -> list[Found]:
+        """What is found in each image, in its original pixels."""
+        found = []
+        for i, (height, width, y, x) in enumerate(batch.frames.tolist()):
+            one = select(
+                outputs,
+                i,
+                (height, width),
+                threshold=self.score_threshold,
+                candidates=self.candidates,
+                nms_iou=self.nms_iou,
+                most=self.detections,
+            )
+            found.append(one._replace(xyxy=one.xyxy * one.xyxy.new_tensor([x, y, x, y])))
+        return found
+
+    def new_metric(self) -> Metric:
+        return DetectionMetric(len(self.classes))
+
+    def truth(self, batch: Batch) -> Boxes:
+        """The boxes in pixels of the original images."""
+        boxes: Boxes = batch.targets
+        return boxes.scaled(batch.frames[:, 2:])
