@@ -50,7 +50,8 @@ def select(
     boxes, sure, labels, start = [], [], [], 0
     for count in outputs.levels:
         level = probability[start : start + count].flatten()
-        (above,) = (level > threshold).nonzero(as_tuple=True)
+        # Not `level > threshold`: what is not a number must be seen by the metric, not vanish.
+        (above,) = (~(level <= threshold)).nonzero(as_tuple=True)
         best, order = level[above].topk(min(candidates, len(above)))
         chosen = above[order]
         anchor = start + chosen // classes

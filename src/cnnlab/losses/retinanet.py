@@ -33,6 +33,7 @@ class RetinaNetLoss(nn.Module):
     """
 
     tasks = ("detection",)
+    terms = ("class", "box")
 
     def __init__(
         self,
