@@ -35,7 +35,10 @@ def precision(found: FoundTable, true: TrueTable, num_classes: int) -> Precision
         nothing = np.full((len(IOUS), len(RECALLS), num_classes), np.nan)
         return Precision(nothing, nothing, nothing, nothing)
     images = [{"id": i} for i in np.union1d(found.image, true.image).tolist()]
-    about: dict[str, Any] = {"images": images, "categories": [{"id": k} for k in range(num_classes)]}
+    about: dict[str, Any] = {
+        "images": images,
+        "categories": [{"id": k} for k in range(num_classes)],
+    }
     boxes = xywh(true.xyxy)
     annotations = _rows(boxes, true.image, true.label, true.area)
     for row, crowd in zip(annotations, true.crowd.tolist(), strict=True):
