@@ -87,7 +87,7 @@ def evaluated(made: DetectionTask, samples, batch_size=2, stage="val") -> dict[s
 
 MIXED = [
     sample([(0, 0), (3, 1)], [(0, 0, 0.9, 0), (3, 1, 0.6, 0)]),  # both right
-    sample([(1, 0)], [(1, 0, 0.8, 0.5), (2, 1, 0.9, 0)], factors=(2.0, 3.0)),  # off by a third; air
+    sample([(0, 0)], [(0, 0, 0.8, 0.5), (2, 1, 0.9, 0)], factors=(2.0, 3.0)),  # off by a third; air
     sample([], []),
     sample([(2, 1)], [(2, 1, 0.3, 0)]),  # unsure
 ]
