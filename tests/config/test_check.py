@@ -25,6 +25,7 @@ NEEDS = {
     "task=multilabel": "data=csv",
     "scheduler=cosine_convnext": "trainer.max_epochs=300",
     "task=segmentation": "data=camvid",
+    "task=detection": "data=digit_scenes",
 }
 
 
