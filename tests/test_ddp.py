@@ -183,4 +183,4 @@ def test_boxes_have_the_same_figures_in_two_processes(tmp_path, capsys):
     cli.main(["test", str(folder)])
     shown = capsys.readouterr().out.splitlines()
     (said,) = [line for line in shown if line.startswith("errors   ")]
-    assert f"missed {errors['missed']} (of {objects} objects," in said
+    assert said.endswith(f"missed {errors['missed']} (of {objects} objects)")
