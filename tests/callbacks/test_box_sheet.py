@@ -117,14 +117,17 @@ def test_crowds_are_dashed_and_said():
 
 
 def test_words_stay_in_the_picture():
-    """At the upper edge they are inside their box."""
-    sheet = BoxSheet(CLASSES)
-    sheet.add(grey(), boxes((0, 0, 60, 40, 0), (30, -5, 70, 60, 1), (60, 3, 90, 60, 2)), found())
+    """At the upper edge they are inside their box, at the right one left of its end."""
+    sheet = BoxSheet([*CLASSES, "an animal with a longer name"])
+    true = [(0, 0, 60, 40, 0), (30, -5, 70, 60, 1), (60, 3, 90, 60, 2), (100, 50, 119, 70, 3)]
+    sheet.add(grey(), boxes(*true), found())
     figure, _ = drawn(sheet)
     panel = figure.axes[0].get_window_extent()
-    assert len(figure.axes[0].texts) == 3
+    assert len(figure.axes[0].texts) == 4
     for text in figure.axes[0].texts:
-        assert text.get_window_extent().y1 <= panel.y1 + 2, text.get_text()
+        place = text.get_window_extent()
+        assert place.y1 <= panel.y1 + 2, text.get_text()
+        assert place.x1 <= panel.x1 + 2, text.get_text()
 
 
 @pytest.mark.parametrize("size", [(400, 20), (20, 400), (1, 1)])

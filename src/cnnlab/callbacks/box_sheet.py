@@ -20,7 +20,8 @@ MOST_SHOWN = 50
 """Detections drawn of an image, the surest."""
 
 _TITLES = ("truth", f"found, score {SHOWN_FROM} or more")
-_PANEL, _ROOM = 5.8, 0.17  # inches: width of a panel, height of a box's words
+_PANEL = 5.0  # inches wide
+_ROOM, _LETTER = 0.17, 0.075  # inches: height of a box's words, width of a letter at most
 _ALL_NAMED = 12  # boxes in a panel up to which each has its class written on it
 
 
@@ -156,15 +157,20 @@ def _draw(axis: "Axes", box: np.ndarray, colour: np.ndarray, says: str, dashed: 
     )
     if says:
         bright = colour @ np.array([0.299, 0.587, 0.114]) > 140
-        # On top of the box; inside where there is no room above. A wild box keeps its words.
+        # On top of the box from its left; inside where there is no room above, to the left of its
+        # right end where there is none beside. A box that leaves the image keeps its words.
+        width = axis.get_xlim()[1]
+        inch = width / _PANEL
         x, y = max(x1, 0.0), max(y1, 0.0)
+        fits = x + _LETTER * len(says) * inch <= width
         axis.text(
-            x,
+            x if fits else min(max(x2, x), width),
             y,
             says,
             fontsize=8,
             color="black" if bright else "white",
-            va="bottom" if y > _ROOM * axis.get_xlim()[1] / _PANEL else "top",
+            ha="left" if fits else "right",
+            va="bottom" if y > _ROOM * inch else "top",
             clip_on=True,
             bbox={"facecolor": edge, "edgecolor": "none", "pad": 1.0, "alpha": 0.85},
         )
