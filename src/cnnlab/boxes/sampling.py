@@ -9,7 +9,7 @@ from torch import Tensor
 class Drawn(NamedTuple):
     """S candidates of each of B images."""
 
-    index: Tensor
+    chosen: Tensor
     """int64 `(B, S)`."""
     positive: Tensor
     """bool `(B, S)`."""

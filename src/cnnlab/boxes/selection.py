@@ -10,7 +10,6 @@ from cnnlab.boxes.geometry import clipped, decode
 from cnnlab.boxes.outputs import AnchorOutputs
 from cnnlab.boxes.proposals import Proposals
 
-
 LEAST_SIDE = 1e-2
 """In pixels: what a second stage makes smaller is dropped (torchvision's)."""
 
@@ -51,7 +50,6 @@ def select(
     """
     scores = outputs.scores[image].float()
     probability = scores.softmax(-1)[:, 1:] if outputs.background else scores.sigmoid()
-    classes = probability.shape[-1]
     boxes, sure, labels, start = [], [], [], 0
     for count in outputs.levels:
         score, row, label = _best(probability[start : start + count], threshold, candidates)
@@ -106,7 +104,8 @@ def refine(
 def _best(probability: Tensor, threshold: float, candidates: int) -> tuple[Tensor, Tensor, Tensor]:
     """Of `(A, K)` the best scores above the threshold, each with its row and class."""
     classes, flat = probability.shape[-1], probability.flatten()
-    (above,) = (flat > threshold).nonzero(as_tuple=True)
+    # What is no number goes on, so that the metric can refuse it.
+    (above,) = (~(flat <= threshold)).nonzero(as_tuple=True)
     score, order = flat[above].topk(min(candidates, len(above)))
     chosen = above[order]
     return score, chosen // classes, chosen % classes

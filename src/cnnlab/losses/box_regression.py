@@ -36,7 +36,7 @@ def box_loss(
         spread: `(4,)`: unit of the offsets, where these are compared; None: 1.
         smooth: below which difference, in this unit, smooth_l1 is quadratic.
     """
-    if kind in ("l1", "smooth_l1"):
+    if kind == "l1" or kind == "smooth_l1":
         off = deltas.float() - encode(boxes, anchors)
         if spread is not None:
             off = off / spread

@@ -67,9 +67,9 @@ class RPNLoss(nn.Module):
             self.positives,
             fixed(self, outputs.anchors),
         )
-        box = matches.box.gather(1, drawn.index)
+        box = matches.box.gather(1, drawn.chosen)
         image = torch.arange(len(box), device=box.device)[:, None]
-        scores = outputs.scores[image, drawn.index].float()
+        scores = outputs.scores[image, drawn.chosen].float()
         if outputs.background:
             target = (truth.label[box] + 1).where(drawn.positive, 0)
             terms = F.cross_entropy(scores.mT, target, reduction="none")
@@ -77,15 +77,17 @@ class RPNLoss(nn.Module):
             terms = F.binary_cross_entropy_with_logits(
                 scores[..., 0], drawn.positive.float(), reduction="none"
             )
+        deltas = outputs.deltas[image, drawn.chosen].float()
         placed = box_loss(
             self.box,
-            outputs.deltas[image, drawn.index],
-            outputs.anchors[drawn.index],
+            # Zeros where they stand for no box: what is not finite there must not count.
+            deltas.where(drawn.positive.unsqueeze(-1), 0.0),
+            outputs.anchors[drawn.chosen],
             truth.xyxy[box],
         )
         number = drawn.valid.sum().clamp(min=1)
         return {
-            "class": (terms * drawn.valid).sum() / number,
+            "class": terms.where(drawn.valid, 0.0).sum() / number,
             "box": self.box_weight * (placed * drawn.positive).sum() / number,
         }
 

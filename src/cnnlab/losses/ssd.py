@@ -65,16 +65,18 @@ class SSDLoss(nn.Module):
         # (B, K, A): classes stand second.
         terms = F.cross_entropy(outputs.scores.float().mT, target, reduction="none")
         counts = matches.positive | self._hardest(terms.detach(), matches)
+        # Zeros where they stand for no box: what is not finite there must not reach the gradient.
+        deltas = outputs.deltas.float().where(matches.positive.unsqueeze(-1), 0.0)
         placed = box_loss(
             self.box,
-            outputs.deltas,
+            deltas,
             outputs.anchors,
             truth.xyxy[matches.box],
             spread=self.get_buffer("spread"),
             smooth=1.0,  # the paper's
         )
         return {
-            "class": self._mean(terms * counts, matches),
+            "class": self._mean(terms.where(counts, 0.0), matches),
             "box": self.box_weight * self._mean(placed * matches.positive, matches),
         }
 

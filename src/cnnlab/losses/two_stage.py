@@ -68,11 +68,13 @@ class TwoStageLoss(nn.Module):
         if deltas.ndim == 3:  # a box a class
             label = (drawn.target - 1).clamp(min=0)[:, None, None].expand(-1, 1, 4)
             deltas = deltas.gather(1, label)[:, 0]
+        # Zeros where they stand for no box: what is not finite there must not count.
+        deltas = deltas.float().where((drawn.target > 0)[:, None], 0.0)
         placed = box_loss(self.box, deltas, drawn.xyxy, drawn.box, spread=self.get_buffer("spread"))
         number = drawn.valid.sum().clamp(min=1)
         return {
             **{f"rpn_{name}": value for name, value in first.items()},
-            "class": (terms * drawn.valid).sum() / number,
+            "class": terms.where(drawn.valid, 0.0).sum() / number,
             "box": self.box_weight * (placed * (drawn.target > 0)).sum() / number,
         }
 
@@ -99,10 +101,10 @@ class TwoStageLoss(nn.Module):
             self.positives,
             fixed(self, xyxy),
         )
-        box = matches.box.view_as(valid).gather(1, drawn.index).flatten()
+        box = matches.box.view_as(valid).gather(1, drawn.chosen).flatten()
         return _Sample(
-            xyxy[number, drawn.index].flatten(0, 1),
-            number.expand_as(drawn.index).flatten(),
+            xyxy[number, drawn.chosen].flatten(0, 1),
+            number.expand_as(drawn.chosen).flatten(),
             truth.xyxy[box],
             (truth.label[box] + 1).where(drawn.positive.flatten(), 0),
             drawn.valid.flatten(),
