@@ -25,7 +25,6 @@ class FasterRCNN(TwoStage):
         in_chans: image channels.
         width: channels of the pyramid.
         bins: a side, of what is read of a proposal.
-        aligned: see `align`.
         hidden: features of both linear layers.
         common: as of `TwoStage`.
     """
@@ -38,12 +37,11 @@ class FasterRCNN(TwoStage):
         *,
         width: int,
         bins: int,
-        aligned: bool,
         hidden: int,
         **common: Any,
     ) -> None:
         super().__init__(backbone, num_classes, in_chans, width=width, **common)
-        self.bins, self.aligned = bins, aligned
+        self.bins = bins
         self.fc6 = nn.Linear(width * bins**2, hidden)
         self.fc7 = nn.Linear(hidden, hidden)
         self.scoring = nn.Linear(hidden, 1 + num_classes)
@@ -63,7 +61,7 @@ class FasterRCNN(TwoStage):
 
     def look(self, canvas: Canvas, proposals: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
         """Scores `(P, 1 + K)` and deltas `(P, K, 4)` of proposals `(P, 4)` of images `(P,)`."""
-        read = align(canvas, proposals, image, self.bins, self.aligned)
+        read = align(canvas, proposals, image, self.bins)
         x = F.relu(self.fc6(read.flatten(1).to(self.fc6.weight.dtype)))
         x = F.relu(self.fc7(x))
         deltas = self.placing(x).view(len(x), self.num_classes, 4)

@@ -48,16 +48,17 @@ def _table(rows: Sequence[Sequence[float]], like: Tensor) -> Tensor:
     return torch.stack([torch.stack([like.new_full((), x) for x in row]) for row in rows])
 
 
-def align(canvas: Canvas, boxes: Tensor, image: Tensor, bins: int, aligned: bool) -> Tensor:
+def align(canvas: Canvas, boxes: Tensor, image: Tensor, bins: int) -> Tensor:
     """RoIAlign (He et al. 2017) over a pyramid.
+
+    The middle of the first cell is the middle of the first `stride` pixels (`aligned` of
+    torchvision's operator; its detectors take the corner).
 
     Args:
         canvas: C channels.
         boxes: `(P, 4)` in pixels, within the images.
         image: `(P,)`: of which image each is.
         bins: a side.
-        aligned: whether the middle of the first cell is the middle of the first `stride` pixels;
-            false: its corner (torchvision's detectors), with one cell as the least side.
 
     Returns:
         float32 `(P, C, bins, bins)`.
@@ -70,7 +71,7 @@ def align(canvas: Canvas, boxes: Tensor, image: Tensor, bins: int, aligned: bool
     corner = canvas.corner[level].repeat(1, 2)
     placed = boxes * canvas.cells[level].repeat(1, 2) + corner
     rois = torch.cat((image[:, None].to(placed), placed), 1)
-    return roi_align(canvas.maps, rois, bins, 1.0, SAMPLES, aligned)
+    return roi_align(canvas.maps, rois, bins, 1.0, SAMPLES, True)
 
 
 def vote(maps: Tensor, boxes: Tensor, image: Tensor, bins: int, size: tuple[int, int]) -> Tensor:
