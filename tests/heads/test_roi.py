@@ -49,7 +49,7 @@ def test_gradients_reach_only_the_map_that_was_read(maps):
 
 
 def test_a_ramp_is_read_in_pixels_whatever_the_size_of_the_map():
-    """A map whose cells hold the x of their middle: bins read the x of theirs, in odd sizes, too."""
+    """Cells hold the x of their middle: bins read the x of theirs, in odd sizes, too."""
     height, width = 100, 90
     columns = (torch.arange(13) + 0.5) * (width / 13)
     x = columns.expand(1, 1, 15, 13)
