@@ -9,6 +9,11 @@ MOST_GROWTH = math.log(1000 / 16)
 """Of the logarithm of a side when decoded, so that a wild prediction stays finite (Girshick's
 Detectron; torchvision has the same)."""
 
+SPREAD = (0.1, 0.1, 0.2, 0.2)
+"""Typical size of the offsets dx, dy, dw, dh of a box from an anchor or proposal that is matched
+to it. SSD and second stages predict them in this unit, so that they are near 1 (released code of
+SSD and Fast R-CNN; torchvision's weights 10, 10, 5, 5 are its inverse)."""
+
 
 def area(boxes: Tensor) -> Tensor:
     """Of `(..., 4)`: `(...)`."""

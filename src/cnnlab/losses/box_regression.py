@@ -18,7 +18,15 @@ LEAST_SIDE = 1e-3
 """In pixels, of boxes whose shapes are compared."""
 
 
-def box_loss(kind: BoxLoss, deltas: Tensor, anchors: Tensor, boxes: Tensor) -> Tensor:
+def box_loss(
+    kind: BoxLoss,
+    deltas: Tensor,
+    anchors: Tensor,
+    boxes: Tensor,
+    *,
+    spread: Tensor | None = None,
+    smooth: float = SMOOTH,
+) -> Tensor:
     """The loss of each candidate, float32 `(...)`; those that stand for no box are to be masked.
 
     l1 and smooth_l1 compare encoded boxes and sum over the four offsets (Girshick 2015); giou
@@ -30,12 +38,15 @@ def box_loss(kind: BoxLoss, deltas: Tensor, anchors: Tensor, boxes: Tensor) -> T
         deltas: `(..., 4)`.
         anchors: `(..., 4)`, broadcast.
         boxes: `(..., 4)`, with sides above 0.
+        spread: `(4,)`: unit of the offsets, where these are compared; None: 1.
+        smooth: below which difference, in this unit, smooth_l1 is quadratic.
     """
-    if kind == "l1":
-        return F.l1_loss(deltas.float(), encode(boxes, anchors), reduction="none").sum(-1)
-    if kind == "smooth_l1":
-        target = encode(boxes, anchors)
-        return F.smooth_l1_loss(deltas.float(), target, reduction="none", beta=SMOOTH).sum(-1)
+    if kind == "l1" or kind == "smooth_l1":
+        off = deltas.float() - encode(boxes, anchors)
+        if spread is not None:
+            off = off / spread
+        beta = smooth if kind == "smooth_l1" else 0.0
+        return F.smooth_l1_loss(off, torch.zeros_like(off), reduction="none", beta=beta).sum(-1)
     return _by_overlap(kind, decode(deltas, anchors), boxes)
 
 
