@@ -198,7 +198,7 @@ def test(words: list[str]) -> None:
         words = checkpoint_words(checkpoint) + words
     words += [f"--config-dir={own}"] if own else []
     composed = _checked(words)
-    metrics, per_class = evaluate(composed, checkpoint)
+    metrics, lines = evaluate(composed, checkpoint)
     if not metrics:  # not the first process of several
         return
     if as_json:
@@ -206,7 +206,7 @@ def test(words: list[str]) -> None:
         return
     for key, value in metrics.items():
         print(f"{key:24}{value:.4f}" if isinstance(value, float) else f"{key:24}{value}")
-    for line in per_class:
+    for line in lines:
         print(line)
 
 

@@ -40,8 +40,8 @@ class Evaluation(NamedTuple):
 
     metrics: dict[str, float]
     """`test/...`, with the number of samples as `test/samples`; empty but in the first process."""
-    per_class: list[str]
-    """The figures of the classes, as lines."""
+    lines: list[str]
+    """The figures of the classes, and of a detector its errors."""
 
 
 def evaluate(composed: Composed, checkpoint: Path | None) -> Evaluation:
@@ -57,6 +57,7 @@ def evaluate(composed: Composed, checkpoint: Path | None) -> Evaluation:
 
     from cnnlab import trainer as trainers
     from cnnlab.tasks.build import build_parts
+    from cnnlab.tasks.error_lines import error_lines
     from cnnlab.tasks.per_class import per_class_lines
     from cnnlab.tracking.checkpoint_io import AtomicCheckpointIO
 
@@ -83,4 +84,5 @@ def evaluate(composed: Composed, checkpoint: Path | None) -> Evaluation:
     if not trainer.is_global_zero:
         return Evaluation({}, [])
     metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
-    return Evaluation(metrics | {"test/samples": task.evaluated}, per_class_lines(task))
+    metrics["test/samples"] = task.evaluated
+    return Evaluation(metrics, [*per_class_lines(task), *error_lines(task)])

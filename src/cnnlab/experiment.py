@@ -19,6 +19,7 @@ from cnnlab.data.module import DataModule
 from cnnlab.errors import UserError
 from cnnlab.tasks.base import Task
 from cnnlab.tasks.build import build_parts, instantiate
+from cnnlab.tasks.error_lines import error_lines
 from cnnlab.tasks.per_class import per_class_lines
 from cnnlab.tracking.checkpoint_io import AtomicCheckpointIO
 from cnnlab.tracking.folder import check_resumable
@@ -159,6 +160,7 @@ class Experiment:
                 f"result   {'  '.join(shown)}",
                 f"         of the {which or 'last state'}",
                 *per_class_lines(self.task),
+                *error_lines(self.task),
                 *self._at_chance(metrics),
                 *(
                     [f"skipped  unreadable images: {', '.join(skipped)}; named in run.json"]

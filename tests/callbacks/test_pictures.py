@@ -1,4 +1,5 @@
 import itertools
+from collections import namedtuple
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,10 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from PIL import Image
 from torch.utils.data import DataLoader
 
+from cnnlab.callbacks.box_sheet import BoxSheet
 from cnnlab.callbacks.mask_sheet import MaskSheet
 from cnnlab.callbacks.pictures import Pictures, denormalised, evenly
-from cnnlab.data.batch import Batch
+from cnnlab.data.batch import Batch, Boxes
 from cnnlab.pixels import IGNORE
 from cnnlab.tracking.mirror import Mirror
 from cnnlab.tracking.record import RunRecord
@@ -219,3 +221,69 @@ def test_masks_leave_a_sheet_and_a_confusion_matrix(tmp_path, monkeypatch):
 def test_fewer_masks_are_shown_where_fewer_are_wanted(tmp_path):
     _, told = run_test(tmp_path, data=MaskData(), task=MaskTask(), images=1)
     assert told.images[0][2] == ["mean IoU 1.00"]
+
+
+Found = namedtuple("Found", "xyxy score label")
+
+
+class BoxData(LightningDataModule):
+    """16 images of 12x16, seen at half their size; rows and columns 8 on of odd ones are padding.
+
+    Image i has i % 3 objects of class 1, the n-th from (n, 1) to (n + 3, 5) in the image seen.
+    """
+
+    classes, mean, std = CLASSES, [0.3] * 3, [0.5] * 3
+
+    def test_dataloader(self) -> DataLoader:
+        frame = torch.tensor([[12.0, 16.0, 2.0, 2.0], [8.0, 8.0, 2.0, 2.0]])
+        batches = []
+        for first in range(0, 16, 2):
+            image = torch.tensor([i for i in (0, 1) for _ in range((first + i) % 3)])
+            n = torch.tensor([n for i in (0, 1) for n in range((first + i) % 3)])
+            xyxy = torch.stack([n, n * 0 + 1, n + 3, n * 0 + 5], 1).float().view(-1, 4)
+            boxes = Boxes(xyxy, image * 0 + 1, image, image > 9, image + 1.0)
+            images = torch.full((2, 3, 12, 16), first / 16)
+            ids = torch.tensor([first, first + 1])
+            batches.append(Batch((images - 0.3) / 0.5, boxes, ids, frame))
+        return DataLoader(batches, batch_size=None)  # type: ignore[arg-type]  # a list will do
+
+
+class BoxTask(LightningModule):
+    """Finds one dog from (2, 4) to (8, 10) in each original image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.results = {
+            "test/precision_recall": [[float("nan")] * 101, [0.5] * 101, [float("nan")] * 101],
+            "test/objects_per_class": [0, 15, 0],
+            "test/map_per_class": [float("nan"), 0.25, float("nan")],
+            "test/map50_per_class": [float("nan"), 0.5, float("nan")],
+            "test/errors_per_class": {"localisation": [0, 4, 0], "missed": [0, 3, 0]},
+        }
+
+    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        one = Found(torch.tensor([[2.0, 4, 8, 10]]), torch.tensor([0.9]), torch.tensor([1]))
+        return {"predictions": [one] * len(batch.ids)}
+
+
+def test_boxes_leave_a_sheet_curves_and_a_table(tmp_path, monkeypatch):
+    added: list[tuple] = []
+    monkeypatch.setattr(BoxSheet, "add", lambda self, *call: added.append(call))
+    monkeypatch.setattr(BoxSheet, "__len__", lambda self: 0)
+    run_test(tmp_path / "a", data=BoxData(), task=BoxTask(), images=16)
+    assert [len(target.label) for _, target, _ in added] == [1, 2, 0, 1], "images 1, 5, 9, 13"
+    for image, target, prediction in added:
+        assert image.shape == (3, 8, 8), "without padding"
+        assert target.xyxy.tolist() == [[n, 1, n + 3, 5] for n in range(len(target.xyxy))]
+        assert prediction.xyxy.tolist() == [[1, 2, 4, 5]], "in pixels of the image seen"
+    monkeypatch.undo()
+    folder, told = run_test(tmp_path / "b", data=BoxData(), task=BoxTask(), images=16)
+    assert {p.name for p in folder.iterdir()} == {"predictions.png", "precision_recall.png"}
+    said = "detections from score 0.3 for objects: 1 for 1, 1 for 2, 1 for 0, 1 for 1"
+    assert [(key, captions) for key, _, captions, _ in told.images] == [
+        ("test/predictions", [said]),
+        ("test/precision_recall", ["at IoU 0.5, by class"]),
+    ]
+    ((key, columns, rows, _),) = told.tables
+    assert (key, columns[:2], columns[-1]) == ("test/per_class", ["class", "objects"], "missed")
+    assert rows[1] == ["dog", 15, 0.25, 0.5, 4, 3]

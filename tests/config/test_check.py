@@ -106,6 +106,10 @@ def test_every_config_file_composes_and_passes(pair):
             "data=digit_scenes loss=dice_ce task.monitor=val/loss_dlce",
             "logs val/loss, val/loss_dice, val/loss_cross_entropy, .*did you mean 'val/loss_dice'",
         ),
+        (
+            "data=digit_scenes task=detection task.monitor=val/loss_bx",
+            "logs val/loss, val/loss_class, val/loss_box, val/map, .*did you mean 'val/loss_box'",
+        ),
         ("task=multilabel", "data=digits: does not fit task=multilabel"),
         ("~logger.wandb.entity", "logger.wandb.entity: missing"),
         ("name=3", r"name=3: must be text or null; text is quoted twice"),

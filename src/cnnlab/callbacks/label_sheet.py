@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from textwrap import shorten
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from torch import Tensor
 
@@ -23,6 +23,8 @@ class LabelSheet:
     Args:
         classes: names by id.
     """
+
+    most_rows: ClassVar[int | None] = None
 
     def __init__(self, classes: Sequence[str]) -> None:
         self.classes = classes

@@ -1,26 +1,23 @@
 """Images with their masks, what the net made of each, and where it is wrong."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 
 from cnnlab.callbacks.class_colours import class_colours
+from cnnlab.callbacks.panel_sheet import MOST_ROWS, legend, panel_sheet, show
 from cnnlab.pixels import IGNORE
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _TITLES = ("image", "truth", "prediction", "errors")
 _RIGHT, _WRONG, _IGNORED = (np.array(c, np.uint8) for c in ([225] * 3, [225, 0, 25], [0] * 3))
 _ALL_NAMED = 30  # classes up to which the legend has all of the set; then those in the sheet
-
-# In inches.
-_PANEL, _TALLEST, _GAP, _EDGE = 3.6, 5.4, 0.06, 0.12
-_TITLE, _UNDER, _ENTRY = 0.32, 0.34, 0.27
+_PANEL = 3.6  # inches wide
 
 
 class _Row(NamedTuple):
@@ -47,6 +44,8 @@ class MaskSheet:
     Args:
         classes: names by id.
     """
+
+    most_rows: ClassVar[int | None] = MOST_ROWS
 
     def __init__(self, classes: Sequence[str]) -> None:
         self.classes = classes
@@ -76,32 +75,19 @@ class MaskSheet:
 
     def draw(self) -> "Figure":
         """All that was added."""
-        from matplotlib.figure import Figure
-
-        heights = [min(_PANEL * r.truth.shape[0] / r.truth.shape[1], _TALLEST) for r in self._rows]
-        patches = self._class_patches()
-        width = len(_TITLES) * (_PANEL + _GAP) - _GAP + 2 * _EDGE
-        columns = _legend_columns([name for name, _ in patches], width)
-        legend = _ENTRY * -(-len(patches) // columns)
-        height = _TITLE + sum(heights) + len(heights) * _UNDER + legend + 2 * _EDGE
-        figure = Figure(figsize=(width, height), facecolor="white")
-        top = height - _EDGE - _TITLE
-        for i, (row, high) in enumerate(zip(self._rows, heights, strict=True)):
-            for j, pixels in enumerate(self._panels(row)):
-                left = _EDGE + j * (_PANEL + _GAP)
-                box = (left / width, (top - high) / height, _PANEL / width, high / height)
-                axis = figure.add_axes(box)
-                _show(axis, pixels)
-                if i == 0:
-                    axis.set_title(_TITLES[j], fontsize=13, pad=5)
-            y = (top - high - _UNDER / 2.4) / height
-            figure.text(_EDGE / width, y, self._words(row), fontsize=11, va="center")
-            top -= high + _UNDER
-        _legend(figure, patches, columns, "upper center", (0.5, (top - _EDGE / 2) / height))
+        sheet = panel_sheet(
+            _TITLES,
+            [row.truth.shape for row in self._rows],
+            [self._words(row) for row in self._rows],
+            self._class_patches(),
+            _PANEL,
+        )
+        for axes, row in zip(sheet.axes, self._rows, strict=True):
+            for axis, pixels in zip(axes, self._panels(row), strict=True):
+                show(axis, pixels)
         errors = [("right", _RIGHT), ("wrong", _WRONG), ("ignored", _IGNORED)]
-        below = (1 - _EDGE / width, (top + _UNDER - _EDGE / 2) / height)  # their column
-        _legend(figure, errors, len(errors), "upper right", below)
-        return figure
+        legend(sheet.figure, errors, len(errors), "upper right", sheet.right_below)  # their column
+        return sheet.figure
 
     def _panels(self, row: _Row) -> list[np.ndarray]:
         """RGB uint8 `(H, W, 3)` in the order of the titles."""
@@ -136,53 +122,3 @@ def _ious(truth: np.ndarray, found: np.ndarray) -> dict[int, float]:
         true, said = truth == id, (found == id) & counts
         ious[id] = float((true & said).sum() / (true | said).sum())
     return ious
-
-
-def _show(axis: "Axes", pixels: np.ndarray) -> None:
-    axis.imshow(pixels, interpolation="auto")
-    axis.set(xticks=[], yticks=[])
-    for spine in axis.spines.values():
-        spine.set(color="0.75", linewidth=0.6)
-
-
-def _legend(
-    figure: "Figure",
-    patches: Sequence[tuple[str, np.ndarray]],
-    columns: int,
-    loc: Literal["upper center", "upper right"],
-    anchor: tuple[float, float],
-) -> None:
-    from matplotlib.patches import Patch
-
-    # matplotlib fills column by column; read row by row, the order of the classes is plainer.
-    order = [i for first in range(columns) for i in range(first, len(patches), columns)]
-    handles = [
-        Patch(
-            facecolor="#" + patches[i][1].tobytes().hex(),
-            edgecolor="0.6",
-            linewidth=0.5,
-            label=patches[i][0],
-        )
-        for i in order
-    ]
-    figure.legend(
-        handles=handles,
-        loc=loc,
-        bbox_to_anchor=anchor,
-        ncols=columns,
-        fontsize=11,
-        frameon=False,
-        borderpad=0,
-        borderaxespad=0,
-        handlelength=1.4,
-        handleheight=1.0,
-        columnspacing=1.5,
-    )
-
-
-def _legend_columns(names: Sequence[str], width: float) -> int:
-    """As many as the longest name leaves room for; 0.085 inches a letter at 11 points."""
-    entry = 0.55 + 0.085 * max(map(len, names), default=1)
-    most = max(1, int((width - 2 * _EDGE) / entry))
-    rows = -(-len(names) // most)
-    return max(1, -(-len(names) // max(rows, 1)))  # rows of even length

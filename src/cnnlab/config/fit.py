@@ -53,7 +53,7 @@ def faults(
         for key, of in definitions.items():
             if key.startswith("callbacks."):
                 logs = (*logs, *(attribute(of, "logs") or ()))
-        logs = tuple(_named(logs, plain.get("loss")))
+        logs = tuple(_named(logs, plain.get("loss"), definitions.get("loss")))
         for key in definitions:
             value = keys.get(plain, key).get("monitor")
             if isinstance(value, str) and not any(fnmatchcase(value, log) for log in logs):
@@ -61,12 +61,17 @@ def faults(
                 yield f"{key}.monitor={value}: task={name} logs {', '.join(logs)}{near}"
 
 
-def _named(logs: tuple[str, ...], loss: Any) -> Iterator[str]:
-    """`logs` with `*` replaced by the terms of the loss; a lab's own loss may have any."""
+def _named(logs: tuple[str, ...], loss: Any, of: Definition | None) -> Iterator[str]:
+    """`logs` with `*` replaced by the terms of the loss; a lab's own loss may have any.
+
+    They are those of the config's `terms` or, of a loss that always has the same ones, of the class
+    attribute `terms`, a literal tuple.
+    """
     ours = isinstance(loss, dict) and under(str(loss.get("_target_")), ("cnnlab",))
     for log in logs:
         if ours and log.endswith("*"):
-            yield from (log[:-1] + str(term) for term in loss.get("terms") or ())
+            terms = loss.get("terms") or (attribute(of, "terms") if of else None) or ()
+            yield from (log[:-1] + str(term) for term in terms)
         else:
             yield log
 

@@ -36,6 +36,7 @@ class RetinaNetLoss(nn.Module):
     """
 
     tasks = ("detection",)
+    terms = ("class", "box")
 
     def __init__(
         self,

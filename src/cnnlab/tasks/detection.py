@@ -10,15 +10,21 @@ from cnnlab.boxes.outputs import AnchorOutputs
 from cnnlab.boxes.proposals import propose
 from cnnlab.boxes.selection import Found, refine, select
 from cnnlab.data.batch import Batch, Boxes
-from cnnlab.metrics.detection import DetectionMetric
-from cnnlab.tasks.base import Task
+from cnnlab.metrics.detection import Annotations, DetectionMetric
+from cnnlab.metrics.detection_errors import KINDS
+from cnnlab.tasks.base import Stage, Task
 
 
 class DetectionTask(Task):
     """`AnchorOutputs` against `Boxes`.
 
-    Evaluation counts in pixels of the original images. `val/loss` is the mean over images of the
-    batches' losses.
+    Evaluation counts in pixels of the original images. `val/loss` weights a batch by its images:
+    it is the mean over the images of the split where the loss is one over images
+    (`loss.normalizer=image`). Where a batch's sums are divided by its positives
+    (`loss.normalizer=batch`) it depends a little on `data.eval_batch_size`.
+
+    Its results name the errors by kind: `test/errors` `{kind: count}` and `test/errors_per_class`
+    `{kind: counts (K,)}`, see `cnnlab.metrics.detection_errors`.
 
     Args:
         parts: net, loss, optimizer, scheduler, classes and seed, as of `Task`.
@@ -83,7 +89,14 @@ class DetectionTask(Task):
     def new_metric(self) -> Metric:
         return DetectionMetric(len(self.classes))
 
-    def truth(self, batch: Batch) -> Boxes:
+    def truth(self, batch: Batch) -> Annotations:
         """The boxes in pixels of the original images."""
         boxes: Boxes = batch.targets
-        return boxes.scaled(batch.frames[:, 2:])
+        return Annotations(batch.ids, *boxes.scaled(batch.frames[:, 2:]))
+
+    def _finish(self, stage: Stage) -> dict[str, float]:
+        scalars = super()._finish(stage)
+        counts = self.results[f"{stage}/errors_per_class"]
+        self.results[f"{stage}/errors"] = dict(zip(KINDS, map(sum, counts), strict=True))
+        self.results[f"{stage}/errors_per_class"] = dict(zip(KINDS, counts, strict=True))
+        return scalars
