@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,21 +35,28 @@ class CocoFile:
     def __init__(self, file: Path) -> None:
         self.file = file
         content = _parsed(file)
-        self._images, self._boxes = _list(content, "images", file), []
+        self._images = _list(content, "images", file)
         if not self._images:
             raise UserError(f"{file}: has no image")
         self._boxes = _list(content, "annotations", file)
+        used = {entry.get("category_id") for entry in self._boxes if isinstance(entry, dict)}
         self.categories: dict[int, Category] = {}
+        by_name: dict[str, int] = {}
         for entry in _list(content, "categories", file):
             id, name = _whole(entry, "id", file), _text(entry, "name", file)
             if id in self.categories:
                 raise UserError(f"{file}: two categories have the id {id}")
-            if name in {other.name for other in self.categories.values()}:
-                raise UserError(f"{file}: two categories have the name '{name}'")
+            # Roboflow's category without boxes may have the name of a class.
+            if id in used and by_name.setdefault(name, id) != id:
+                raise UserError(
+                    f"{file}: the categories {by_name[name]} and {id} are both '{name}'"
+                )
             self.categories[id] = Category(name, str(entry.get("supercategory") or ""))
         self.names = [_text(entry, "file_name", file) for entry in self._images]
 
-    def rows(self, labels: Mapping[str, int], prefix: str, sizes: Any) -> BoxRows:
+    def rows(
+        self, labels: Mapping[str, int], prefix: str, sizes: Callable[[str], tuple[int, int]]
+    ) -> BoxRows:
         """Its images and boxes; xywh becomes xyxy, `iscrowd` crowd.
 
         Args:
@@ -70,8 +77,8 @@ class CocoFile:
             if id in numbers or name in seen:
                 raise UserError(f"{file}: image {id}, {name}, is listed twice")
             seen.add(name)
-            height, width = (int(entry.get(side) or 0) for side in ("height", "width"))
-            if height <= 0 or width <= 0:
+            height, width = (_side(entry.get(side), f"{file}: image {id}") for side in _SIDES)
+            if not (height and width):
                 height, width = sizes(prefix + name)
             numbers[id] = rows.add_image(prefix + name, height, width)
         for number, entry in enumerate(self._boxes):
@@ -89,7 +96,7 @@ class CocoFile:
                 numbers[image],
                 _corners(entry.get("bbox"), what),
                 labels[self.categories[category].name],
-                mark if isinstance(mark, int) else number,
+                mark if isinstance(mark, int) and abs(mark) < 2**63 else number,
                 crowd=bool(entry.get("iscrowd", 0)),
                 area=_area(entry.get("area"), what),
             )
@@ -129,6 +136,18 @@ def _text(entry: Any, key: str, where: object) -> str:
     return value
 
 
+_SIDES = ("height", "width")
+
+
+def _side(value: Any, what: str) -> int:
+    """In pixels; 0 where it is not given."""
+    if not value:
+        return 0
+    if not _is_number(value) or not 1 <= value < 2**31 or value != int(value):
+        raise UserError(f"{what}: height and width must be whole numbers, not {value!r}")
+    return int(value)
+
+
 def _corners(bbox: Any, what: str) -> tuple[float, float, float, float]:
     if not isinstance(bbox, list) or len(bbox) != 4 or not all(map(_is_number, bbox)):
         raise UserError(f"{what}: 'bbox' must be [x, y, width, height], not {bbox!r}")
@@ -146,4 +165,6 @@ def _area(value: Any, what: str) -> float:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return isinstance(value, float) or abs(value) < 2**63

@@ -143,9 +143,9 @@ def _as_it_is(batch: Any) -> Any:
 
 
 def _pinned(batch: Batch) -> Batch:
-    parts = (_pinned_part(part) for part in batch)
-    return Batch(*parts)
+    return Batch(*map(_pinned_part, batch))
 
 
-def _pinned_part(part: Tensor | Boxes) -> Tensor | Boxes:
+def _pinned_part(part: Any) -> Any:
+    """A tensor, or boxes."""
     return Boxes(*map(Tensor.pin_memory, part)) if isinstance(part, Boxes) else part.pin_memory()

@@ -34,7 +34,7 @@ def read_voc(file: Path) -> VocFile:
             without limit), or lacks a value; names what is wrong.
     """
     root = _parsed(file)
-    height, width = (int(_number(root, f"size/{side}", str(file), 0)) for side in _SIDES)
+    height, width = (_side(root, side, file) for side in ("height", "width"))
     objects = []
     for number, entry in enumerate(root.findall("object"), 1):
         what = f"{file}: object {number}"
@@ -49,7 +49,6 @@ def read_voc(file: Path) -> VocFile:
     return VocFile(height, width, objects)
 
 
-_SIDES = ("height", "width")
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -72,6 +71,13 @@ def _parsed(file: Path) -> ElementTree.Element:
     except (expat.ExpatError, UnicodeError, LookupError) as error:  # or an unknown encoding
         raise UserError(f"{file}: is no xml: {error}") from error
     return tree.close()
+
+
+def _side(root: ElementTree.Element, name: str, file: Path) -> int:
+    value = _number(root, f"size/{name}", str(file), 0)
+    if not 0 <= value < 2**31:
+        raise UserError(f"{file}: 'size/{name}' must be a number of pixels, not {value:g}")
+    return int(value)
 
 
 def _number(
