@@ -66,7 +66,6 @@ def test_error_names_the_first_and_counts(rows: BoxRows) -> None:
 
 
 def test_boxes_of_classes_that_are_left_out_are_not_judged(rows: BoxRows) -> None:
-    rows = rows
     with pytest.raises(UserError):
         rows.table({9: 0}, "error")
     quiet = BoxRows(lambda image, mark: "", relative=True)
