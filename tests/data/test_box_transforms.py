@@ -106,7 +106,7 @@ def test_boxes_stay_around_what_is_marked(
             assert (image[:, :, valid_w:] == FILL[:, None, None]).all()
             assert (image[2, :valid_h, :valid_w] == 100).all()
     assert kept > 50
-    assert lost > 3
+    assert lost > 0
     assert mirrored > 3
 
 
@@ -171,7 +171,7 @@ def test_what_a_window_shows(box: tuple[float, ...], left: tuple[float, ...] | N
     found = windowed(boxes_of(box), (200, 200), (20, 20, 90, 80), (90, 80))
     assert len(found.label) == (left is not None)
     if left is not None:
-        torch.testing.assert_close(found.xyxy, torch.tensor([left]), atol=1e-4, rtol=0)
+        torch.testing.assert_close(found.xyxy, torch.tensor([left]).float(), atol=1e-4, rtol=0)
 
 
 def test_windows_as_torchvision_cuts_them() -> None:
@@ -215,9 +215,11 @@ def test_mosaic_shows_four(build: Any) -> None:
         assert corners == [0, 60, 120, 180]
         x = int((image[0, 0] == 0).sum())
         y = int((image[0, :, 0] == 0).sum())
-        # Parts of larger images: each box fills its part.
-        assert boxes.xyxy[0].tolist() == [0, 0, x, y]
-        assert boxes.xyxy[3].tolist() == [x, y, 120, 96]
+        # Parts of larger images: each box fills its part, or is gone where that is too small.
+        parts = [(0, 0, x, y), (x, 0, 120, y), (0, y, x, 96), (x, y, 120, 96)]
+        whole = 96 * 120 * (90 / 96) * VISIBLE  # images are scaled to 90 x 120
+        large = [list(p) for p in parts if (p[2] - p[0]) * (p[3] - p[1]) >= whole]
+        assert boxes.xyxy.tolist() == large
         centres.append((y / 96, x / 120))
     assert 0.24 < np.min(centres) < 0.35
     assert 0.65 < np.max(centres) < 0.76
