@@ -60,6 +60,7 @@ RANGES = {
     "data.augment.ratio": _POSITIVE,
     "data.augment.scale_jitter": _POSITIVE,
     "data.augment.class_crops": _PROBABILITY,
+    "data.augment.mosaic": _PROBABILITY,
     "data.augment.color_jitter": _PROBABILITY,
     "data.augment.magnitude": "[0, 30]",  # torchvision's scale
     "data.augment.mixup": _NOT_NEGATIVE,  # alphas of Beta distributions, no probabilities
