@@ -24,9 +24,9 @@ class Anchors:
     offset: float
     """Where in its cell an anchor's centre lies, in 0..1 of the cell: 0.5 in the middle;
     torchvision's and Detectron's stand at 0."""
-    sizes: list[list[list[float]]] | None
+    sizes: list[list[tuple[float, float]]] | None
     """Instead of side, scales and ratios: of each level, the finest first, a list of
-    `[width, height]` in pixels; `python -m cnnlab check` suggests them. As many at each level."""
+    `[width, height]` in pixels; `python -m cnnlab anchors` fits them. As many at each level."""
 
     @property
     def per_cell(self) -> int:
@@ -40,7 +40,7 @@ class Anchors:
             reductions: strides of the levels, the finest first.
 
         Raises:
-            UserError: `sizes` of another number of levels, or of different lengths.
+            UserError: `sizes` of another number of levels, of different lengths, or not above 0.
         """
         if self.sizes is None:
             shapes = [
@@ -55,7 +55,9 @@ class Anchors:
                 f"head.anchors.sizes: must list as many [width, height] for each of the "
                 f"{len(reductions)} levels; it has {lengths}"
             )
-        return [torch.tensor(level) for level in self.sizes]
+        if not all(side > 0 for level in self.sizes for shape in level for side in shape):
+            raise UserError(f"head.anchors.sizes={self.sizes}: widths and heights must be above 0")
+        return [torch.tensor(level, dtype=torch.float32) for level in self.sizes]
 
     def grid(
         self, maps: Sequence[tuple[int, int]], size: tuple[int, int], shapes: Sequence[Tensor]

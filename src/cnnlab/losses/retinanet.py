@@ -6,7 +6,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from cnnlab.boxes.matching import Matches, Truth, match_anchors
+from cnnlab.boxes.matcher import Matcher
+from cnnlab.boxes.matching import Matches, Truth
 from cnnlab.boxes.outputs import AnchorOutputs
 from cnnlab.losses.box_regression import BoxLoss, box_loss
 from cnnlab.losses.sigmoid_focal import focal_terms
@@ -51,17 +52,10 @@ class RetinaNetLoss(nn.Module):
         self.box: BoxLoss = box
         self.box_weight = box_weight
         self.normalizer = normalizer
-        self.foreground, self.background = foreground, background
+        self.matcher = Matcher(foreground=foreground, background=background, forced="kept")
 
     def forward(self, outputs: AnchorOutputs, truth: Truth) -> dict[str, Tensor]:
-        matches = match_anchors(
-            outputs.anchors,
-            truth,
-            len(outputs.scores),
-            foreground=self.foreground,
-            background=self.background,
-            forced="kept",
-        )
+        matches = self.matcher(outputs.anchors, truth, len(outputs.scores))
         positive = matches.positive.float()
         counts = (matches.positive | matches.background).float()
         label = truth.label[matches.box].where(matches.positive, -1)
