@@ -24,7 +24,7 @@ def test_the_table_of_boxes_that_are_counted_by_hand(task):
     assert row(report, "all")[:3] == ["4", "100.0%", "75.0%"]
     assert row(report, "stride 8, anchors 32-48 px") == ["3", "75.0%", "66.7%", "0.67"]
     assert row(report, "stride 32, anchors 128-192 px") == ["0", "0.0%", "-", "-"]
-    assert row(report, "box side 4 to 8 px") == ["1", "25.0%", "0.0%", "0.02"]
+    assert row(report, "box side under 16 px") == ["1", "25.0%", "0.0%", "0.02"]
     assert row(report, "ratio h/w 1 ") == ["2", "50.0%", "100.0%", "1.00"]
     assert (
         "1 boxes are too small for any anchor (side under 22.6 px), such as 4 x 4 in training "
@@ -50,8 +50,12 @@ def test_a_loss_that_does_not_say_how_it_matches(task, flat_boxes):
     assert report[-1].startswith("to take the fitted: 'head.anchors.sizes=[[[")
 
 
-def test_octaves_of_the_side():
-    sides = torch.tensor([0.5, 2.0, 3.9, 4.0, 100.0])
+def test_ranges_of_the_side():
+    sides = torch.tensor([0.5, 15.9, 16.0, 100.0, 128.0, 1000.0])
     boxes = torch.stack((sides * 0, sides * 0, sides, sides), 1)
-    found = [(low, high, which.sum().item()) for low, high, which in by_side(boxes)]
-    assert found == [(0.0, 2.0, 1), (2.0, 4.0, 2), (4.0, 8.0, 1), (64.0, 128.0, 1)]
+    assert [(name, which.sum().item()) for name, which in by_side(boxes)] == [
+        ("box side under 16 px", 2),
+        ("box side 16 to 32 px", 1),
+        ("box side 64 to 128 px", 1),
+        ("box side 128 and more px", 2),
+    ]

@@ -112,7 +112,9 @@ def _recall_by_side(axis: "Axes", found: Diagnosis) -> None:
         hit = (covered.iou >= ENOUGH).float()
         values = [float(hit[place == b].mean()) for b in bins]
         axis.plot(middles, values, color=colour, marker=mark, label=label)
-    axis.set(xlabel="side of the box in pixels (root of its area)", xscale="log", ylim=(0, 1.03))
+    axis.set(
+        xlabel="side of the box in pixels (root of its area)", xscale="log", ylim=(-0.02, 1.03)
+    )
     axis.set_title("recall by size of the box")
     axis.xaxis.set_major_locator(LogLocator(base=2))
     axis.xaxis.set_minor_locator(NullLocator())

@@ -1,6 +1,8 @@
 """A diagnosis in words: one table, what cannot be reached, and what would be better."""
 
+import math
 from collections.abc import Iterator
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -11,6 +13,7 @@ from cnnlab.boxes.coverage import Coverage, Level
 from cnnlab.boxes.geometry import area
 
 _MOST_GROUPS = 6  # scales, or ratios, up to which each has a line
+_SIDES = (16, 32, 64, 128)  # where the ranges of box sides meet, in pixels; the figure has more
 _NAME = 40  # characters
 
 
@@ -37,12 +40,14 @@ def lines(found: Diagnosis) -> Iterator[str]:
         yield "the fitted ones are no better: keep these"
 
 
-def by_side(boxes: Tensor) -> Iterator[tuple[float, float, Tensor]]:
-    """Octaves of the side, the root of the area: from, to, and which of the boxes `(N, 4)`."""
+def by_side(boxes: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """Ranges of the side, the root of the area, that have boxes: name, which of `(N, 4)`."""
     side = area(boxes).sqrt()
-    octave = side.clamp(min=1).log2().floor()
-    for number in octave.unique().tolist():
-        yield 2.0**number if number else 0.0, 2.0 ** (number + 1), octave == number
+    for low, high in pairwise((0.0, *_SIDES, math.inf)):
+        which = (side >= low) & (side < high)
+        name = f"under {high:g}" if not low else f"{low:g} and more" if high == math.inf else ""
+        if which.any():
+            yield f"box side {name or f'{low:g} to {high:g}'} px", which
 
 
 def _groups(found: Diagnosis) -> Iterator[tuple[str, Tensor]]:
@@ -64,8 +69,7 @@ def _groups(found: Diagnosis) -> Iterator[tuple[str, Tensor]]:
             of_box[here] = own[now.shape[here]]
         for value in different.tolist():
             yield f"{what} {value / 100:g}", of_box == value
-    for low, high, which in by_side(found.train.xyxy):
-        yield f"box side {low:g} to {high:g} px", which
+    yield from by_side(found.train.xyxy)
 
 
 def _row(name: str, which: Tensor, now: Coverage) -> str:
