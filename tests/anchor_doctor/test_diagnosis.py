@@ -73,10 +73,3 @@ def test_the_words_make_these_anchors(task, flat_boxes):
 def test_other_words_are_refused(sizes):
     with pytest.raises(UserError, match=r"head\.anchors\.sizes"):
         check(compose(["data=digit_scenes", "task=detection", f"head.anchors.sizes={sizes}"]))
-
-
-def test_sides_that_are_none_are_refused():
-    sizes = [[(1.0, 2.0), (0.0, 3.0)]]
-    anchors = Anchors(side=4.0, scales=(1.0,), ratios=(1.0,), offset=0.5, sizes=sizes)
-    with pytest.raises(UserError, match="must be above 0"):
-        anchors.shapes([8])

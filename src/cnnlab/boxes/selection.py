@@ -50,7 +50,8 @@ def select(
     boxes, sure, labels, start = [], [], [], 0
     for count in outputs.levels:
         level = probability[start : start + count].flatten()
-        (above,) = (level > threshold).nonzero(as_tuple=True)
+        # What is no number goes on, so that the metric can refuse it.
+        (above,) = (~(level <= threshold)).nonzero(as_tuple=True)
         best, order = level[above].topk(min(candidates, len(above)))
         chosen = above[order]
         anchor = start + chosen // classes

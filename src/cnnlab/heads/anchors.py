@@ -40,23 +40,36 @@ class Anchors:
             reductions: strides of the levels, the finest first.
 
         Raises:
-            UserError: `sizes` of another number of levels, of different lengths, or not above 0.
+            UserError: `sizes` of another number of levels, of different lengths, or no sizes; no
+                scales or ratios.
         """
         if self.sizes is None:
+            if not (self.scales and self.ratios):
+                raise UserError("head.anchors.scales, ratios: neither may be empty")
             shapes = [
                 (scale / math.sqrt(ratio), scale * math.sqrt(ratio))
                 for ratio in self.ratios
                 for scale in self.scales
             ]
             return [torch.tensor(shapes) * self.side * stride for stride in reductions]
-        lengths = [len(level) for level in self.sizes]
-        if len(lengths) != len(reductions) or len(set(lengths)) != 1 or not lengths[0]:
+        if len(self.sizes) != len(reductions):
             raise UserError(
-                f"head.anchors.sizes: must list as many [width, height] for each of the "
-                f"{len(reductions)} levels; it has {lengths}"
+                f"head.anchors.sizes: has {len(self.sizes)} levels and the head {len(reductions)} "
+                f"(head.levels), of strides {', '.join(f'{stride:g}' for stride in reductions)}"
             )
-        if not all(side > 0 for level in self.sizes for shape in level for side in shape):
-            raise UserError(f"head.anchors.sizes={self.sizes}: widths and heights must be above 0")
+        lengths = [len(level) for level in self.sizes]
+        if len(set(lengths)) != 1 or not lengths[0]:
+            raise UserError(
+                "head.anchors.sizes: must list as many [width, height] at each level, one or more; "
+                f"it lists {lengths}"
+            )
+        for level in self.sizes:
+            for size in level:
+                if len(size) != 2 or min(size) <= 0:
+                    raise UserError(
+                        "head.anchors.sizes: each must be [width, height] in pixels, above 0; "
+                        f"not {size}"
+                    )
         return [torch.tensor(level, dtype=torch.float32) for level in self.sizes]
 
     def grid(

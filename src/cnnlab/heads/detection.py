@@ -20,7 +20,8 @@ class DetectionHead(FeatureHead):
     """Base: `(B, C, H, W)` images -> `AnchorOutputs` for K classes, any H and W.
 
     Stands on the backbone's maps of stride 8 and more, the three coarsest at most; on the coarsest
-    where there is none, as of nets for small images. Their pyramid goes on to `levels` maps.
+    where there is none, as of nets for small images. Of maps of one stride, as of dilated nets, it
+    takes the deepest. Their pyramid goes on to `levels` maps, each of half the side.
 
     A head implements `score`.
 
@@ -48,7 +49,8 @@ class DetectionHead(FeatureHead):
         anchors: Anchors,
     ) -> None:
         super().__init__(backbone, in_chans)
-        coarse = [i for i, stride in enumerate(self.reductions) if stride >= FINEST]
+        deepest = {stride: i for i, stride in enumerate(self.reductions)}
+        coarse = [i for stride, i in deepest.items() if stride >= FINEST]
         self._used = coarse[-min(MOST_MAPS, levels) :] or [len(self.reductions) - 1]
         self.used = [self.channels[i] for i in self._used]
         strides = [self.reductions[i] for i in self._used]
