@@ -24,9 +24,9 @@ class Anchors:
     offset: float
     """Where in its cell an anchor's centre lies, in 0..1 of the cell: 0.5 in the middle;
     torchvision's and Detectron's stand at 0."""
-    sizes: list[list[list[float]]] | None
+    sizes: list[list[tuple[float, float]]] | None
     """Instead of side, scales and ratios: of each level, the finest first, a list of
-    `[width, height]` in pixels; `python -m cnnlab check` suggests them. As many at each level."""
+    `[width, height]` in pixels; `python -m cnnlab anchors` fits them. As many at each level."""
 
     @property
     def per_cell(self) -> int:

@@ -5,7 +5,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from cnnlab.boxes.matching import Matches, Truth, match_anchors
+from cnnlab.boxes.matcher import Matcher
+from cnnlab.boxes.matching import Matches, Truth
 from cnnlab.boxes.outputs import AnchorOutputs
 from cnnlab.errors import UserError
 from cnnlab.losses.box_regression import BoxLoss, box_loss
@@ -61,17 +62,10 @@ class RetinaNetLoss(nn.Module):
         self.box: BoxLoss = box
         self.box_weight = box_weight
         self.normalizer = normalizer
-        self.foreground, self.background = foreground, background
+        self.matcher = Matcher(foreground=foreground, background=background, forced="kept")
 
     def forward(self, outputs: AnchorOutputs, truth: Truth) -> dict[str, Tensor]:
-        matches = match_anchors(
-            outputs.anchors,
-            truth,
-            len(outputs.scores),
-            foreground=self.foreground,
-            background=self.background,
-            forced="kept",
-        )
+        matches = self.matcher(outputs.anchors, truth, len(outputs.scores))
         counts = (matches.positive | matches.background).float()
         label = truth.label[matches.box].where(matches.positive, -1)
         terms = focal_of_labels(outputs.scores.float(), label, self.gamma, self.alpha)
