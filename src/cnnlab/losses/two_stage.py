@@ -53,6 +53,7 @@ class TwoStageLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.rpn = rpn(class_counts)
+        self.matcher = self.rpn.matcher  # of the anchors; `python -m cnnlab check` looks at it
         self.sample, self.positives = sample, positives
         self.box: BoxLoss = box
         self.box_weight = box_weight
