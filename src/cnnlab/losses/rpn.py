@@ -34,6 +34,7 @@ class RPNLoss(nn.Module):
     """
 
     tasks = ("detection",)
+    takes = ("softmax scores",)
 
     def __init__(
         self,

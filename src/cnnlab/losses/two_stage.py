@@ -39,6 +39,7 @@ class TwoStageLoss(nn.Module):
     """
 
     tasks = ("detection",)
+    takes = ("proposals",)
 
     def __init__(
         self,
