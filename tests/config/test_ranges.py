@@ -72,6 +72,7 @@ def test_keys_of_the_table_exist():
             ["data=masks", "loss=tversky"],
             ["data=camvid", "head=fcn", "loss=boundary"],
             ["data=digit_scenes"],
+            ["data=digit_scenes", "task=detection"],
             *([f"model={name}"] for name in NETS),
         )
     ]
