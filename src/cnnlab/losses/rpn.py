@@ -6,9 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cnnlab.boxes.matching import Truth, match_anchors
+from cnnlab.boxes.matcher import Matcher
+from cnnlab.boxes.matching import Truth
 from cnnlab.boxes.outputs import AnchorOutputs
 from cnnlab.boxes.sampling import draw_balanced
+from cnnlab.errors import UserError
 from cnnlab.losses.box_regression import BoxLoss, box_loss
 
 
@@ -30,9 +32,13 @@ class RPNLoss(nn.Module):
         box_weight: factor of it.
         foreground: IoU from which an anchor is positive.
         background: IoU below which it is background.
+
+    Raises:
+        UserError: a background above the foreground.
     """
 
     tasks = ("detection",)
+    terms = ("class", "box")
 
     def __init__(
         self,
@@ -46,20 +52,17 @@ class RPNLoss(nn.Module):
         background: float,
     ) -> None:
         super().__init__()
+        if background > foreground:
+            raise UserError(
+                f"the RPN's loss: background={background}: must be at most foreground={foreground}"
+            )
         self.sample, self.positives = sample, positives
         self.box: BoxLoss = box
         self.box_weight = box_weight
-        self.foreground, self.background = foreground, background
+        self.matcher = Matcher(foreground=foreground, background=background, forced="kept")
 
     def forward(self, outputs: AnchorOutputs, truth: Truth) -> dict[str, Tensor]:
-        matches = match_anchors(
-            outputs.anchors,
-            truth,
-            len(outputs.scores),
-            foreground=self.foreground,
-            background=self.background,
-            forced="kept",
-        )
+        matches = self.matcher(outputs.anchors, truth, len(outputs.scores))
         drawn = draw_balanced(
             matches.positive,
             matches.background,

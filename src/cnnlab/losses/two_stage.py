@@ -28,6 +28,9 @@ class TwoStageLoss(nn.Module):
     outputs of B images and the truth of the batch; returns the scalars `rpn_class`, `rpn_box`,
     `class` and `box`.
 
+    Attributes:
+        matcher: of the anchors, the first stage's.
+
     Args:
         class_counts: not used.
         rpn: what makes the first stage's loss, as in `conf/loss/rpn.yaml`.
@@ -39,6 +42,7 @@ class TwoStageLoss(nn.Module):
     """
 
     tasks = ("detection",)
+    terms = ("rpn_class", "rpn_box", "class", "box")
 
     def __init__(
         self,
@@ -53,6 +57,7 @@ class TwoStageLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.rpn = rpn(class_counts)
+        self.matcher = self.rpn.matcher
         self.sample, self.positives = sample, positives
         self.box: BoxLoss = box
         self.box_weight = box_weight
