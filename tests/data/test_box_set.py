@@ -27,12 +27,12 @@ def root(box_tree: Callable[[dict], Path]) -> Path:
         for k in range(count):
             width, height = (24, 20) if k % 2 else (16, 30)
             files[f"{split}/{k:02}.png"] = (width, height)
-            images.append({"id": k, "file_name": f"{k:02}.png", "width": width, "height": height})
+            images.append(
+                {"id": k, "file_name": f"{k:02}.png", "width": width, "height": height}
+            )
             for j in range(k % 4):
                 box = {"image_id": k, "category_id": j, "bbox": [j, 2 * j, 8, 10]}
-                annotations.append(
-                    box | {"id": len(annotations), "iscrowd": int(k % 4 == 3 > 3 * j)}
-                )
+                annotations.append(box | {"id": len(annotations), "iscrowd": int(k % 4 == 3 > 3 * j)})
         categories = [{"id": j, "name": f"class {j}"} for j in range(3)]
         files[f"{split}/_annotations.coco.json"] = {
             "images": images,
@@ -148,9 +148,7 @@ def test_a_fraction_is_of_train_alone(build: Build) -> None:
 @pytest.mark.parametrize("workers", [0, 2])
 def test_files_that_cannot_be_read(build: Build, root: Path, workers: int) -> None:
     (root / "val/03.png").write_bytes(b"")
-    with pytest.raises(
-        UserError, match=r"val/03\.png, cannot be read: it is empty.*bad_files=skip"
-    ):
+    with pytest.raises(UserError, match=r"val/03\.png, cannot be read: it is empty.*bad_files=skip"):
         list(build(workers=workers).val_dataloader())
     data = build(bad_files="skip", workers=workers)
     ids = [int(id) for batch in data.val_dataloader() for id in batch.ids]

@@ -20,12 +20,7 @@ def content(*names: str, boxes: bool = True, **other: Any) -> dict[str, Any]:
             for k, name in enumerate(names)
         ],
         "annotations": [
-            {
-                "id": 100 * k + j,
-                "image_id": 10 * k,
-                "category_id": (8, 5)[j % 2],
-                "bbox": [j, 2, 5, 6],
-            }
+            {"id": 100 * k + j, "image_id": 10 * k, "category_id": (8, 5)[j % 2], "bbox": [j, 2, 5, 6]}
             for k in range(len(names))
             for j in range(k * boxes)
         ],
@@ -164,10 +159,7 @@ def test_wrong_keys(
 @pytest.mark.parametrize(
     ("files", "says"),
     [
-        (
-            pictures("train/", *TRAIN[:3]),
-            r"_annotations\.coco\.json: missing below .*: train/d\.jpg",
-        ),
+        (pictures("train/", *TRAIN[:3]), r"_annotations\.coco\.json: missing below .*: train/d\.jpg"),
         ({}, r"its first image, a\.jpg, is not in .*train.*; data.images=FOLDER says where"),
         (
             pictures("train/", *TRAIN)

@@ -39,6 +39,7 @@ class RPNLoss(nn.Module):
 
     tasks = ("detection",)
     terms = ("class", "box")
+    takes = ("softmax scores",)
 
     def __init__(
         self,

@@ -35,6 +35,7 @@ class SSDLoss(nn.Module):
 
     tasks = ("detection",)
     terms = ("class", "box")
+    takes = ("softmax scores",)
 
     def __init__(
         self,

@@ -43,6 +43,7 @@ class TwoStageLoss(nn.Module):
 
     tasks = ("detection",)
     terms = ("rpn_class", "rpn_box", "class", "box")
+    takes = ("proposals",)
 
     def __init__(
         self,
@@ -57,7 +58,7 @@ class TwoStageLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.rpn = rpn(class_counts)
-        self.matcher = self.rpn.matcher
+        self.matcher = self.rpn.matcher  # of the anchors; `python -m cnnlab check` looks at it
         self.sample, self.positives = sample, positives
         self.box: BoxLoss = box
         self.box_weight = box_weight
