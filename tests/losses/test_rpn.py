@@ -7,6 +7,7 @@ from torchvision.ops import box_iou
 
 from cnnlab.boxes.matching import Truth
 from cnnlab.boxes.outputs import AnchorOutputs
+from cnnlab.errors import UserError
 from cnnlab.losses.rpn import RPNLoss
 
 MIDDLE = torch.arange(4.0, 64, 8)
@@ -68,6 +69,11 @@ def test_evaluation_draws_the_same_each_time():
     assert of(out, truth())["class"] != of(out, truth())["class"]
     of.eval()
     assert of(out, truth())["class"] == of(out, truth())["class"]
+
+
+def test_what_is_background_is_no_foreground():
+    with pytest.raises(UserError, match=r"background=0\.8: must be at most foreground=0\.7"):
+        loss(background=0.8)
 
 
 def test_no_boxes_at_all():

@@ -10,6 +10,7 @@ from cnnlab.boxes.matcher import Matcher
 from cnnlab.boxes.matching import Truth
 from cnnlab.boxes.outputs import AnchorOutputs
 from cnnlab.boxes.sampling import draw_balanced
+from cnnlab.errors import UserError
 from cnnlab.losses.box_regression import BoxLoss, box_loss
 
 
@@ -31,9 +32,13 @@ class RPNLoss(nn.Module):
         box_weight: factor of it.
         foreground: IoU from which an anchor is positive.
         background: IoU below which it is background.
+
+    Raises:
+        UserError: a background above the foreground.
     """
 
     tasks = ("detection",)
+    terms = ("class", "box")
     takes = ("softmax scores",)
 
     def __init__(
@@ -48,6 +53,10 @@ class RPNLoss(nn.Module):
         background: float,
     ) -> None:
         super().__init__()
+        if background > foreground:
+            raise UserError(
+                f"the RPN's loss: background={background}: must be at most foreground={foreground}"
+            )
         self.sample, self.positives = sample, positives
         self.box: BoxLoss = box
         self.box_weight = box_weight

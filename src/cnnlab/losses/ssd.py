@@ -34,6 +34,7 @@ class SSDLoss(nn.Module):
     """
 
     tasks = ("detection",)
+    terms = ("class", "box")
     takes = ("softmax scores",)
 
     def __init__(

@@ -28,6 +28,9 @@ class TwoStageLoss(nn.Module):
     outputs of B images and the truth of the batch; returns the scalars `rpn_class`, `rpn_box`,
     `class` and `box`.
 
+    Attributes:
+        matcher: of the anchors, the first stage's.
+
     Args:
         class_counts: not used.
         rpn: what makes the first stage's loss, as in `conf/loss/rpn.yaml`.
@@ -39,6 +42,7 @@ class TwoStageLoss(nn.Module):
     """
 
     tasks = ("detection",)
+    terms = ("rpn_class", "rpn_box", "class", "box")
     takes = ("proposals",)
 
     def __init__(
