@@ -24,7 +24,9 @@ class AnchorNet(nn.Module):
         maps = [(-(-size[0] // stride), -(-size[1] // stride)) for stride in STRIDES]
         grid = self.anchors.grid(maps, size, self.anchors.shapes(STRIDES))
         none = torch.zeros(1, len(grid), 4)
-        return AnchorOutputs(none, none, grid, tuple(6 * h * w for h, w in maps), size)
+        return AnchorOutputs(
+            none, none, grid, tuple(self.anchors.per_cell * h * w for h, w in maps), size
+        )
 
 
 def batch_of(images: Sequence[Sequence[list[float]]], first: int, size: tuple[int, int]) -> Batch:

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import torch
 
 from cnnlab.anchor_doctor.diagnosis import diagnose
 from cnnlab.anchor_doctor.report import by_side, lines
-from tests.anchor_doctor.sets import BoxData, batch_of
+from tests.anchor_doctor.sets import AnchorNet, BoxData, batch_of
 
 
 def row(report: list[str], name: str) -> list[str]:
@@ -59,3 +61,10 @@ def test_ranges_of_the_side():
         ("box side 64 to 128 px", 1),
         ("box side 128 and more px", 2),
     ]
+
+
+def test_one_shape_a_cell_needs_no_line_of_its_own(task, flat_boxes):
+    task.net.anchors = replace(AnchorNet.anchors, scales=(1.0,), ratios=(1.0,))
+    report = list(lines(diagnose(flat_boxes(10), task, 0)))
+    assert not any(line.startswith(("scale", "ratio")) for line in report)
+    assert row(report, "stride 16, anchors 64 px")

@@ -12,7 +12,7 @@ from cnnlab.anchor_doctor.seen import Seen
 from cnnlab.boxes.coverage import Coverage, Level
 from cnnlab.boxes.geometry import area
 
-_MOST_GROUPS = 6  # scales, or ratios, up to which each has a line
+_MOST_GROUPS = 6  # scales, or ratios, up to which each has a line; a single one has none
 _SIDES = (16, 32, 64, 128)  # where the ranges of box sides meet, in pixels; the figure has more
 _NAME = 40  # characters
 
@@ -61,7 +61,7 @@ def _groups(found: Diagnosis) -> Iterator[tuple[str, Tensor]]:
     for what, values in (("scale", scales), ("ratio h/w", ratios)):
         rounded = [(value * 100).round() for value in values]
         different = torch.cat(rounded).unique()
-        if len(different) > _MOST_GROUPS:
+        if not 1 < len(different) <= _MOST_GROUPS:
             continue
         of_box = torch.zeros_like(now.iou)
         for i, own in enumerate(rounded):
@@ -137,4 +137,5 @@ def _stride(level: Level) -> str:
 
 def _range(level: Level) -> str:
     sides = level.shapes.prod(1).sqrt()
-    return f"{sides.min():.3g}-{sides.max():.3g}"
+    least, most = f"{sides.min():.3g}", f"{sides.max():.3g}"
+    return least if least == most else f"{least}-{most}"

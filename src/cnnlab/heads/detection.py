@@ -38,6 +38,8 @@ class DetectionHead(FeatureHead):
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("detection",)
+    gives: ClassVar[str]
+    """What its outputs are, which a loss `takes` or not; both are read by `cnnlab.config`."""
     background: bool = False
     """Whether the scores are of a softmax whose first class is 'none'."""
 

@@ -32,6 +32,8 @@ class RetinaNet(DetectionHead):
         anchors: their shapes.
     """
 
+    gives = "sigmoid scores"
+
     def __init__(
         self,
         backbone: Callable[..., nn.Module],

@@ -49,6 +49,7 @@ class ClassAwareRPN(DetectionHead):
         anchors: their shapes.
     """
 
+    gives = "softmax scores"
     background = True
 
     def __init__(

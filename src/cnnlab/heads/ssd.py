@@ -26,6 +26,7 @@ class SSD(DetectionHead):
         anchors: their shapes.
     """
 
+    gives = "softmax scores"
     background = True
 
     def __init__(

@@ -31,6 +31,8 @@ class TwoStage(DetectionHead):
         proposals: which anchors the second stage gets.
     """
 
+    gives = "proposals"
+
     def __init__(
         self,
         backbone: Callable[..., nn.Module],

@@ -37,6 +37,7 @@ class RetinaNetLoss(nn.Module):
     """
 
     tasks = ("detection",)
+    takes = ("sigmoid scores",)
     terms = ("class", "box")
 
     def __init__(

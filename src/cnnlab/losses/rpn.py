@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cnnlab.boxes.matching import Truth, match_anchors
+from cnnlab.boxes.matcher import Matcher
+from cnnlab.boxes.matching import Truth
 from cnnlab.boxes.outputs import AnchorOutputs
 from cnnlab.boxes.sampling import draw_balanced
 from cnnlab.losses.box_regression import BoxLoss, box_loss
@@ -33,6 +34,7 @@ class RPNLoss(nn.Module):
     """
 
     tasks = ("detection",)
+    takes = ("softmax scores",)
 
     def __init__(
         self,
@@ -49,17 +51,10 @@ class RPNLoss(nn.Module):
         self.sample, self.positives = sample, positives
         self.box: BoxLoss = box
         self.box_weight = box_weight
-        self.foreground, self.background = foreground, background
+        self.matcher = Matcher(foreground=foreground, background=background, forced="kept")
 
     def forward(self, outputs: AnchorOutputs, truth: Truth) -> dict[str, Tensor]:
-        matches = match_anchors(
-            outputs.anchors,
-            truth,
-            len(outputs.scores),
-            foreground=self.foreground,
-            background=self.background,
-            forced="kept",
-        )
+        matches = self.matcher(outputs.anchors, truth, len(outputs.scores))
         drawn = draw_balanced(
             matches.positive,
             matches.background,

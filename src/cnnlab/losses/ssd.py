@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cnnlab.boxes.geometry import SPREAD
-from cnnlab.boxes.matching import Matches, Truth, match_anchors
+from cnnlab.boxes.matcher import Matcher
+from cnnlab.boxes.matching import Matches, Truth
 from cnnlab.boxes.outputs import AnchorOutputs
 from cnnlab.losses.box_regression import BoxLoss, box_loss
 
@@ -33,6 +34,7 @@ class SSDLoss(nn.Module):
     """
 
     tasks = ("detection",)
+    takes = ("softmax scores",)
 
     def __init__(
         self,
@@ -49,18 +51,11 @@ class SSDLoss(nn.Module):
         self.box: BoxLoss = box
         self.box_weight = box_weight
         self.normalizer = normalizer
-        self.foreground = foreground
+        self.matcher = Matcher(foreground=foreground, background=foreground, forced="taken")
         self.register_buffer("spread", torch.tensor(SPREAD), persistent=False)
 
     def forward(self, outputs: AnchorOutputs, truth: Truth) -> dict[str, Tensor]:
-        matches = match_anchors(
-            outputs.anchors,
-            truth,
-            len(outputs.scores),
-            foreground=self.foreground,
-            background=self.foreground,
-            forced="taken",
-        )
+        matches = self.matcher(outputs.anchors, truth, len(outputs.scores))
         target = (truth.label[matches.box] + 1).where(matches.positive, 0)
         # (B, K, A): classes stand second.
         terms = F.cross_entropy(outputs.scores.float().mT, target, reduction="none")

@@ -39,6 +39,7 @@ class TwoStageLoss(nn.Module):
     """
 
     tasks = ("detection",)
+    takes = ("proposals",)
 
     def __init__(
         self,
@@ -53,6 +54,7 @@ class TwoStageLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.rpn = rpn(class_counts)
+        self.matcher = self.rpn.matcher  # of the anchors; `python -m cnnlab check` looks at it
         self.sample, self.positives = sample, positives
         self.box: BoxLoss = box
         self.box_weight = box_weight
