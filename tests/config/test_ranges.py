@@ -72,6 +72,10 @@ def test_keys_of_the_table_exist():
             ["data=masks", "loss=tversky"],
             ["data=camvid", "head=fcn", "loss=boundary"],
             ["data=digit_scenes"],
+            *(
+                ["data=bccd", f"head={head}"]
+                for head in ("retinanet", "ssd", "faster_rcnn", "rfcn")
+            ),
             *([f"model={name}"] for name in NETS),
         )
     ]
