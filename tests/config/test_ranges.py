@@ -73,7 +73,7 @@ def test_keys_of_the_table_exist():
             ["data=masks", "loss=tversky"],
             ["data=camvid", "head=fcn", "loss=boundary"],
             ["data=digit_scenes"],
-            *(["data=digit_scenes", "task=detection", f"head={name}"] for name in DETECTORS),
+            *(["data=bccd", f"head={name}"] for name in DETECTORS),
             *([f"model={name}"] for name in NETS),
         )
     ]
