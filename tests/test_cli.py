@@ -70,6 +70,43 @@ def test_check_reports_data_batch_and_cost(capsys):
     assert "train 1,079, val 359, test 359; 10 classes" in out
 
 
+SCENES = [
+    *("data=digit_scenes", "task=detection", "data.scenes=40", "data.batch_size=4"),
+    *("model=resnet20_cifar", "model.width=4", "recipe.head_width=16", "trainer.threads=1"),
+]
+
+
+def test_check_of_detection_reports_and_draws_the_anchors(capsys, tmp_path):
+    figure = tmp_path / "anchors.png"
+    out = say(capsys, "check", *SCENES, "head.depth=1", "--figure", str(figure))
+    told = [line.removeprefix("anchors").strip() for line in out.splitlines() if "anchors" in line]
+    assert len(told) < 25
+    assert told[0].startswith(f"{told[0].split()[0]} boxes of 40 training images")
+    assert told[-1] == f"drawn: {figure}"
+    assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_anchors_prints_a_word_that_fits_better(capsys):
+    # Anchors far too large for digits of 16 to 48 pixels: of side 64 and more.
+    words = [*SCENES, "head.depth=1", "head.anchors.side=16", "head.anchors.scales=[1.0]"]
+    (word,) = say(capsys, "anchors", *words).split()
+    before, after = (
+        next(line for line in say(capsys, "check", *more).splitlines() if "  all " in line)
+        for more in (words, [*words, word])
+    )
+    recall = [float(line.split()[-2].rstrip("%")) for line in (before, after)]
+    assert recall[0] < 10
+    assert recall[1] > 90
+
+
+def test_anchors_are_of_detection_only(capsys, tmp_path):
+    digits = ["data=digits", "model=lenet5_modern"]
+    figure = ["--figure", str(tmp_path / "a.png")]
+    for verb in (["anchors"], ["check", *figure]):
+        assert "only task=detection has" in fail(capsys, *verb, *digits)
+    assert "must end with .png" in fail(capsys, "check", *SCENES, "--figure", "anchors.gif")
+
+
 def test_fold_proves_equality_on_statistics_that_are_not_the_identity(capsys, monkeypatch):
     words = ["fold", "model=resnet20_cifar", "trainer.threads=1"]
     out = say(capsys, *words)

@@ -22,7 +22,9 @@ python -m cnnlab VERB [words]
   verify  [WORD]                            published parameters and MACs beside measured ones
   fold    model=NET [model.weights=RUN]     BatchNorm folded: which layers, the difference, latency before and after;
                                             with data=SET at its size and channels
-  check   data=SET model=NET                before the long run: config, files (20,000 a split at most), one step, cost
+  check   data=SET model=NET                before the long run: config, files (20,000 a split at most), one step, cost;
+                                            of detection the anchors, drawn with --figure FILE.png
+  anchors data=SET model=NET                the word for anchors that are fitted to the set; prints nothing else
   test    RUN/checkpoints/best.ckpt [--json]           the test split again, with the run's own config and precision
   test    model=NET model.weights=FILE data=SET        any weights, in float32
 
@@ -39,6 +41,7 @@ def main(words: list[str] | None = None) -> None:
         "verify": verify,
         "fold": fold,
         "check": check,
+        "anchors": anchors,
         "test": test,
     }
     if not words or words[0] in ("-h", "--help") or "--help" in words or "-h" in words:
@@ -177,11 +180,20 @@ def _net(composed: Any) -> tuple[Any, tuple[int, int, int]]:
 
 def check(words: list[str]) -> None:
     """Say what would go wrong, before the long run."""
+    figure, words = _option(words, "--figure", "anchors.png")
     composed = _checked(words)
     print("config   ok", flush=True)
     from cnnlab.preflight import preflight
 
-    preflight(composed)
+    preflight(composed, None if figure is None else Path(figure))
+
+
+def anchors(words: list[str]) -> None:
+    """Print the config word for anchors that are fitted to a set."""
+    composed = _checked(words)
+    from cnnlab.preflight import fitted_anchors
+
+    print(fitted_anchors(composed))
 
 
 def test(words: list[str]) -> None:

@@ -2,10 +2,17 @@
 
 import math
 import time
+from pathlib import Path
+from typing import Any
 
 import torch
+from hydra.utils import get_class
 
 from cnnlab import trainer as trainers
+from cnnlab.anchor_doctor import figure as anchor_figure
+from cnnlab.anchor_doctor.diagnosis import diagnose, words
+from cnnlab.anchor_doctor.report import lines
+from cnnlab.atomic import replacing
 from cnnlab.complexity.count import count
 from cnnlab.complexity.table import summary_line
 from cnnlab.config import Composed
@@ -15,17 +22,27 @@ from cnnlab.errors import UserError
 from cnnlab.tasks.base import Task
 from cnnlab.tasks.build import build_parts
 
+_DPI = 110
 
-def preflight(composed: Composed) -> None:
+
+def preflight(composed: Composed, figure: Path | None) -> None:
     """Print what the data hold, what one training step does and what the net costs.
 
+    In detection also whether the anchors meet the boxes.
+
+    Args:
+        composed: a checked config.
+        figure: where to draw the anchors.
+
     Raises:
-        UserError: the first thing that would stop the run.
+        UserError: the first thing that would stop the run; a figure where nothing is drawn.
     """
-    cfg = composed.cfg.copy()
-    trainers.resolve(cfg.trainer)
-    torch.set_num_threads(cfg.trainer.threads)
-    data, task = build_parts(cfg)
+    detects = _detects(composed)
+    if figure is not None:
+        if not detects:
+            raise UserError(f"--figure {figure}: is of anchors, which only task=detection has")
+        anchor_figure.refuse(figure)
+    data, task = _parts(composed)
     data.describe(lambda line: _say("data", line))
     data.check_files(lambda line: _say("files", line))
     _say("cost", summary_line(count(task.net, (data.channels, *data.image_size))))
@@ -33,6 +50,38 @@ def preflight(composed: Composed) -> None:
     report = getattr(task.net.backbone, "load_report", None)
     if report is not None:
         _say("weights", str(report))
+    if detects:
+        found = diagnose(data, task, data.seed)
+        for line in lines(found):
+            _say("anchors", line)
+        if figure is not None:
+            with replacing(figure, 0) as part:
+                anchor_figure.draw(found).savefig(part, format=figure.suffix[1:], dpi=_DPI)
+            _say("anchors", f"drawn: {figure}")
+
+
+def fitted_anchors(composed: Composed) -> str:
+    """The config word for anchors that are fitted to the data set of a checked config.
+
+    Raises:
+        UserError: another task; no boxes.
+    """
+    if not _detects(composed):
+        raise UserError(f"task={composed.choices['task']}: only task=detection has anchors")
+    data, task = _parts(composed)
+    return words(diagnose(data, task, data.seed).shapes)
+
+
+def _detects(composed: Composed) -> bool:
+    task: Any = get_class(composed.cfg.task._target_)
+    return "detection" in task.tasks
+
+
+def _parts(composed: Composed) -> tuple[DataModule, Task]:
+    cfg = composed.cfg.copy()
+    trainers.resolve(cfg.trainer)
+    torch.set_num_threads(cfg.trainer.threads)
+    return build_parts(cfg)
 
 
 def _one_step(data: DataModule, task: Task) -> None:

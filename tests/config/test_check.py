@@ -25,20 +25,25 @@ NEEDS = {
     "task=multilabel": "data=csv",
     "scheduler=cosine_convnext": "trainer.max_epochs=300",
     "task=segmentation": "data=camvid",
-    "task=detection": "data=digit_scenes",
+    "task=detection": "data=bccd",
 }
+HEADS = {"sigmoid scores": "retinanet", "softmax scores": "ssd", "proposals": "faster_rcnn"}
+DATA = {("segmentation",): "data=camvid", ("detection",): "data=bccd"}
 
 
-def masks_only(word: str) -> bool:
-    """Whether a loss or head is for masks alone."""
+def needed(word: str) -> str | None:
+    """The data, and head, that a loss or head for one task alone needs."""
     group, _ = word.split("=")
     if group not in ("loss", "head"):
-        return False
-    target = compose([word]).cfg[group]._target_
-    return attribute(find(target), "tasks") == ("segmentation",)
+        return None
+    target = find(compose([word]).cfg[group]._target_)
+    takes = attribute(target, "takes")
+    head = f" head={HEADS[takes[0]]}" if takes else ""
+    data = DATA.get(attribute(target, "tasks"))
+    return data and data + head
 
 
-NEEDS |= {word: "data=camvid" for word in FILES if masks_only(word)}
+NEEDS |= {word: data for word in FILES if (data := needed(word))}
 PAIRS = [" ".join(filter(None, pair)) for pair in zip_longest(MODELS, OTHERS)]
 """Each file once; a model and another file together, since composing is what takes the time."""
 
@@ -64,7 +69,8 @@ def test_every_config_file_composes_and_passes(pair):
     words = [
         re.sub(r"^callbacks=(?!default)(\w+)", r"callbacks=[default,\1]", w) for w in pair.split()
     ]
-    check(compose([*words, *(NEEDS[word] for word in words if word in NEEDS)]))
+    more = [need for word in words for need in NEEDS.get(word, "").split()]
+    check(compose([*words, *more]))
 
 
 @pytest.mark.parametrize(
@@ -112,6 +118,10 @@ def test_every_config_file_composes_and_passes(pair):
             "logs val/loss, val/loss_class, val/loss_box, val/map, .*did you mean 'val/loss_box'",
         ),
         ("task=multilabel", "data=digits: does not fit task=multilabel"),
+        (
+            "data=digit_scenes task=detection loss=ssd",
+            "loss=ssd: takes softmax scores, and head=retinanet gives sigmoid scores",
+        ),
         ("~logger.wandb.entity", "logger.wandb.entity: missing"),
         ("name=3", r"name=3: must be text or null; text is quoted twice"),
     ],

@@ -1,5 +1,6 @@
 """What tests of data sets share: the keys of conf/data/_base.yaml and of a recipe, all quiet."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ def no_augment() -> dict[str, Any]:
         "ratio": [0.75, 1.3333],
         "scale_jitter": (1.0, 1.0),
         "class_crops": 0.0,
+        "mosaic": 0.0,
         "flip": False,
         "color_jitter": 0.0,
         "policy": None,
@@ -123,6 +125,42 @@ def mask_tree(tmp_path: Path) -> Callable[[dict[str, Any]], Path]:
             else:
                 stripes = np.repeat(np.array(content, np.uint8), -(-24 // len(content)))[:24]
                 Image.fromarray(np.tile(stripes, (20, 1))).save(file)
+        return tmp_path
+
+    return make
+
+
+@pytest.fixture
+def box_keys(data_keys: dict[str, Any]) -> dict[str, Any]:
+    """The keys of conf/data/_boxes.yaml besides, for small pictures."""
+    return data_keys | {
+        "batch_size": 4,
+        "eval_batch_size": 2,
+        "mean": [0.5] * 3,
+        "std": [0.5] * 3,
+        "image_size": [20, 24],
+        "classes": None,
+        "test_fraction": 0.0,
+        "bad_boxes": "error",
+        "bad_files": "error",
+    }
+
+
+@pytest.fixture
+def box_tree(tmp_path: Path) -> Callable[[dict[str, Any]], Path]:
+    """`box_tree({"images/a.jpg": None, "a.json": {...}})`: pictures, text and json.
+
+    A picture (None) is 24 x 20; a size `(width, height)` makes one of that size.
+    """
+
+    def make(files: dict[str, Any]) -> Path:
+        for path, content in files.items():
+            file = tmp_path / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            if content is None or isinstance(content, tuple):
+                Image.new("RGB", content or (24, 20), (40, 90, 30)).save(file)
+            else:
+                file.write_text(content if isinstance(content, str) else json.dumps(content))
         return tmp_path
 
     return make

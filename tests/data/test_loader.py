@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cnnlab.data.batch import Batch, Sample, whole_frame
+from cnnlab.data.batch import Batch, Boxes, Sample, whole_frame
 from cnnlab.data.in_memory import MemorySource
 from cnnlab.data.loader import Loader
 from cnnlab.data.sampling import EvalSampler, TrainSampler
@@ -32,6 +32,23 @@ class Noise(SampleSource):
         with torch_seeded(9, epoch, id):
             noise = torch.randint(256, (1, 4, 4), dtype=torch.uint8)
         return Sample(noise, self.targets[id], whole_frame(4, 4))
+
+
+class Fixed(SampleSource):
+    """These samples."""
+
+    def __init__(self, samples: list[Sample]) -> None:
+        self.targets = torch.zeros(len(samples), dtype=torch.int64)
+        self.samples = samples
+
+    def subset(self, ids: Tensor) -> "Fixed":
+        raise NotImplementedError
+
+    def digest(self) -> str:
+        raise NotImplementedError
+
+    def load(self, id: int, epoch: int) -> Sample:
+        return self.samples[id]
 
 
 def train_loader(source: SampleSource | MemorySource, workers: int, seed: int = 0) -> Loader:
@@ -142,3 +159,20 @@ def test_memory_is_gathered_as_a_naive_loop_would() -> None:
             assert torch.equal(batch.images[row], images[id])
             assert int(batch.targets[row]) == id % 7
             assert batch.frames[row].tolist() == [5, 6, 1, 1]
+
+
+def test_boxes_are_pinned_field_by_field(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Page-locking needs a GPU; that each tensor is asked for it does not."""
+    pinned = []
+
+    def pin(tensor: Tensor) -> Tensor:
+        pinned.append(tensor.shape)
+        return tensor
+
+    monkeypatch.setattr(Tensor, "pin_memory", pin)
+    boxes = Boxes.none()
+    samples = [Sample(torch.zeros(3, 4, 4), boxes, whole_frame(4, 4))]
+    source = Fixed(samples)
+    batch = next(iter(Loader(source, EvalSampler(1, 1), 0, pin_memory=True)))
+    assert isinstance(batch.targets, Boxes)
+    assert len(pinned) == 3 + len(boxes)

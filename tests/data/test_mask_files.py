@@ -8,9 +8,10 @@ import torch
 from PIL import Image
 
 from cnnlab.data.class_map import ClassMap
-from cnnlab.data.mask_files import MaskFiles, Pairs, UnreadableError
+from cnnlab.data.mask_files import MaskFiles, Pairs
 from cnnlab.data.mask_transforms import MaskEvalTransform
 from cnnlab.data.names import Names
+from cnnlab.data.unreadable import UnreadableError
 from cnnlab.errors import UserError
 
 VALUES = {0: "sky", 7: "car", 255: "ignore"}

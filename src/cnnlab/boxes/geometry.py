@@ -9,6 +9,11 @@ MOST_GROWTH = math.log(1000 / 16)
 """Of the logarithm of a side when decoded, so that a wild prediction stays finite (Girshick's
 Detectron; torchvision has the same)."""
 
+SPREAD = (0.1, 0.1, 0.2, 0.2)
+"""Typical size of the offsets dx, dy, dw, dh of a box from an anchor or proposal that is matched
+to it. SSD and second stages predict them in this unit, so that they are near 1 (released code of
+SSD and Fast R-CNN; torchvision's weights 10, 10, 5, 5 are its inverse)."""
+
 
 def area(boxes: Tensor) -> Tensor:
     """Of `(..., 4)`: `(...)`."""
@@ -19,14 +24,28 @@ def intersection(a: Tensor, b: Tensor) -> Tensor:
     """The area that boxes share; `(..., 4)` against `(..., 4)`, broadcast."""
     left_top = torch.maximum(a[..., :2], b[..., :2])
     right_bottom = torch.minimum(a[..., 2:], b[..., 2:])
-    return (right_bottom - left_top).clamp(min=0).prod(-1)
+    width, height = (right_bottom - left_top).clamp(min=0).unbind(-1)
+    return width * height
+
+
+def overlaps(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Intersection in pixels, and over the union; `(N, 4)` against `(M, 4)` gives `(N, M)` each.
+
+    Of two empty boxes 0.
+    """
+    # Each coordinate in a row of its own: three times as fast on a CPU as pairs of them.
+    left, top, right, bottom = a.T.contiguous()[..., None].unbind()
+    left_b, top_b, right_b, bottom_b = b.T.contiguous().unbind()
+    width = torch.minimum(right, right_b) - torch.maximum(left, left_b)
+    height = torch.minimum(bottom, bottom_b) - torch.maximum(top, top_b)
+    both = width.clamp(min=0) * height.clamp(min=0)
+    union = area(a)[:, None] + area(b) - both
+    return both, both / union.clamp(min=torch.finfo(both.dtype).tiny)
 
 
 def iou(a: Tensor, b: Tensor) -> Tensor:
     """Intersection over union, 0 of empty boxes; `(N, 4)` against `(M, 4)` gives `(N, M)`."""
-    both = intersection(a[:, None], b[None])
-    union = area(a)[:, None] + area(b)[None] - both
-    return both / union.clamp(min=torch.finfo(both.dtype).tiny)
+    return overlaps(a, b)[1]
 
 
 def encode(boxes: Tensor, anchors: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from cnnlab.boxes.geometry import area, intersection, iou
+from cnnlab.boxes.geometry import area, overlaps
 
 IN_CROWD = 0.5
 """Of a candidate's area: one that lies in a crowd by so much is neither object nor background."""
@@ -26,7 +26,8 @@ class Truth(NamedTuple):
     @classmethod
     def of(cls, xyxy: Tensor, label: Tensor, image: Tensor, crowd: Tensor) -> "Truth":
         """From `(M, 4)` and `(M,)` each."""
-        none = xyxy.new_tensor([[0.0, 0.0, 1.0, 1.0]])  # has a size, so that it can be encoded
+        # It has a size, so that it can be encoded; from values here it would wait for the device.
+        none = torch.cat((xyxy.new_zeros(1, 2), xyxy.new_ones(1, 2)), 1)
         return cls(
             torch.cat((xyxy, none)),
             torch.cat((label, label.new_zeros(1))),
@@ -74,17 +75,23 @@ def match_anchors(
         forced: see above.
     """
     none = len(truth.image) - 1
-    row = truth.image.where(truth.image >= 0, images)  # of 'no box': an image beyond the last
-    overlap = iou(truth.xyxy, anchors)
+    image = truth.image.where(truth.image >= 0, images)  # of 'no box': one beyond the last
+    both, overlap = overlaps(truth.xyxy, anchors)
     ours = overlap.masked_fill(truth.crowd[:, None], -1.0)
     ours[none] = -1.0
-    into = row[:, None].expand_as(ours)
-    shape = (images + 1, len(anchors))
-    best = ours.new_full(shape, -1.0).scatter_reduce(0, into, ours, "amax")
-    number = torch.arange(none + 1, device=row.device)[:, None].expand_as(ours)
-    is_best = (ours == best[row]) & (ours >= 0)
-    box = number.new_full(shape, none).scatter_reduce(0, into, number.where(is_best, none), "amin")
-    positive = best >= foreground
+    # All in float32, which counts boxes exactly to 2^24: integers reduce slowly on a CPU.
+    number = torch.arange(none + 1, dtype=ours.dtype, device=ours.device)[:, None]
+
+    def in_image(values: Tensor, start: float, reduce: Literal["amax", "amin"]) -> Tensor:
+        """Of a value a box and anchor, one an image and anchor: `(images + 1, A)`."""
+        result = values.new_full((images + 1, len(anchors)), start)
+        return result.scatter_reduce(0, image[:, None].expand_as(values), values, reduce)
+
+    best = in_image(ours, -1.0, "amax")
+    is_best = (ours == best[image]) & (ours >= 0)
+    box = in_image(number.where(is_best, none), none, "amin")
+    crowded = truth.crowd[:, None] & (both >= IN_CROWD * area(anchors))
+    marks = crowded.to(ours.dtype)
     if forced != "none":
         most = ours.amax(1, keepdim=True)
         claimed = (ours == most) & (most > 0)
@@ -92,13 +99,13 @@ def match_anchors(
             # Of equal anchors one, and of two boxes that claim one the later.
             first = torch.zeros_like(claimed).scatter_(1, claimed.int().argmax(1, True), True)
             claimed &= first
-            taken = number.new_full(shape, -1).scatter_reduce(
-                0, into, number.where(claimed, -1), "amax"
-            )
+            taken = in_image(number.where(claimed, -1.0), -1.0, "amax")
             box = taken.where(taken >= 0, box)
-        positive = positive | _any(claimed, into, shape)
-    negative = (best < background) & ~positive & ~_any(_crowded(truth, anchors), into, shape)
-    return Matches(box[:images], positive[:images], negative[:images])
+        marks = marks.masked_fill(claimed, 2.0)
+    mark = in_image(marks, 0.0, "amax")
+    positive = (best >= foreground) | (mark == 2)
+    negative = (best < background) & (mark == 0) & ~positive
+    return Matches(box[:images].long(), positive[:images], negative[:images])
 
 
 def match_proposals(
@@ -107,21 +114,9 @@ def match_proposals(
     """Match proposals `(P, 4)` of images `(P,)`, each against the boxes of its own."""
     none = len(truth.image) - 1
     same = truth.image[:, None] == image[None]
-    ours = iou(truth.xyxy, proposals).masked_fill(~same | truth.crowd[:, None], -1.0)
-    best, box = ours.max(0)
-    in_crowd = (_crowded(truth, proposals) & same).any(0)
+    both, overlap = overlaps(truth.xyxy, proposals)
+    best, box = overlap.masked_fill(~same | truth.crowd[:, None], -1.0).max(0)
+    crowded = truth.crowd[:, None] & same & (both >= IN_CROWD * area(proposals))
     positive = best >= foreground
-    negative = (best < background) & ~positive & ~in_crowd
+    negative = (best < background) & ~positive & ~crowded.any(0)
     return Matches(box.where(best >= 0, none), positive, negative)
-
-
-def _crowded(truth: Truth, candidates: Tensor) -> Tensor:
-    """Which of `(N, 4)` lie in which crowd: bool `(M + 1, N)`."""
-    inside = intersection(truth.xyxy[:, None], candidates[None])
-    return truth.crowd[:, None] & (inside >= IN_CROWD * area(candidates))
-
-
-def _any(flags: Tensor, into: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Bool `shape`: whether any row of `flags` that goes `into` a row is set."""
-    zeros = torch.zeros(shape, dtype=torch.uint8, device=flags.device)
-    return zeros.scatter_reduce(0, into, flags.to(torch.uint8), "amax").bool()

@@ -1,4 +1,4 @@
-"""From scores and boxes for thousands of anchors to the few that are shown."""
+"""From scores and boxes for thousands of anchors or proposals to the few that are shown."""
 
 from typing import NamedTuple
 
@@ -8,6 +8,10 @@ from torchvision.ops import batched_nms
 
 from cnnlab.boxes.geometry import clipped, decode
 from cnnlab.boxes.outputs import AnchorOutputs
+from cnnlab.boxes.proposals import Proposals
+
+LEAST_SIDE = 1e-2
+"""In pixels: what a second stage makes smaller is dropped (torchvision's)."""
 
 
 class Found(NamedTuple):
@@ -46,20 +50,69 @@ def select(
     """
     scores = outputs.scores[image].float()
     probability = scores.softmax(-1)[:, 1:] if outputs.background else scores.sigmoid()
-    classes = probability.shape[-1]
     boxes, sure, labels, start = [], [], [], 0
     for count in outputs.levels:
-        level = probability[start : start + count].flatten()
-        # What is no number goes on, so that the metric can refuse it.
-        (above,) = (~(level <= threshold)).nonzero(as_tuple=True)
-        best, order = level[above].topk(min(candidates, len(above)))
-        chosen = above[order]
-        anchor = start + chosen // classes
+        score, row, label = _best(probability[start : start + count], threshold, candidates)
+        anchor = start + row
         boxes.append(decode(outputs.deltas[image, anchor], outputs.anchors[anchor]))
-        sure.append(best)
-        labels.append(chosen % classes)
+        sure.append(score)
+        labels.append(label)
         start += count
     xyxy = clipped(torch.cat(boxes), *size)
-    score, label = torch.cat(sure), torch.cat(labels)
+    return _without_doubles(xyxy, torch.cat(sure), torch.cat(labels), nms_iou, most)
+
+
+def refine(
+    outputs: AnchorOutputs,
+    proposals: Proposals,
+    image: int,
+    size: tuple[float, float],
+    *,
+    threshold: float,
+    candidates: int,
+    nms_iou: float,
+    most: int,
+) -> Found:
+    """What a second stage finds in one image: as `select`, of its proposals as one level.
+
+    As Fast R-CNN (Girshick 2015) and torchvision have it: softmax without background, boxes of
+    their class, threshold, decode, clip, NMS by class. Image by image, for what is pooled of a
+    thousand proposals takes much memory.
+
+    Args:
+        outputs: of a two-stage net.
+        proposals: of the batch.
+        image: which of it.
+        size: its height and width without padding, in pixels.
+        threshold: scores must be above it.
+        candidates: so many scores at most reach NMS.
+        nms_iou: of two boxes of a class that overlap more, the surer stays.
+        most: so many objects at most.
+    """
+    assert outputs.second is not None
+    own = proposals.xyxy[image][proposals.valid[image]]
+    number = torch.full((len(own),), image, device=own.device)
+    scores, deltas = outputs.second(own, number)
+    probability = scores.float().softmax(-1)[:, 1:]
+    score, row, label = _best(probability, threshold, candidates)
+    chosen = deltas[row, label] if deltas.ndim == 3 else deltas[row]
+    xyxy = clipped(decode(chosen, own[row]), *size)
+    large = (xyxy[:, 2:] - xyxy[:, :2] >= LEAST_SIDE).all(1)
+    return _without_doubles(xyxy[large], score[large], label[large], nms_iou, most)
+
+
+def _best(probability: Tensor, threshold: float, candidates: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Of `(A, K)` the best scores above the threshold, each with its row and class."""
+    classes, flat = probability.shape[-1], probability.flatten()
+    # What is no number goes on, so that the metric can refuse it.
+    (above,) = (~(flat <= threshold)).nonzero(as_tuple=True)
+    score, order = flat[above].topk(min(candidates, len(above)))
+    chosen = above[order]
+    return score, chosen // classes, chosen % classes
+
+
+def _without_doubles(
+    xyxy: Tensor, score: Tensor, label: Tensor, nms_iou: float, most: int
+) -> Found:
     kept = batched_nms(xyxy, score, label, nms_iou)[:most]
     return Found(xyxy[kept], score[kept], label[kept])

@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import cnnlab.complexity.deform  # noqa: F401  (registers deformable convolution)
 from cnnlab.complexity.receptive_field import ReceptiveFields
+from cnnlab.complexity.whole import whole
 from cnnlab.errors import UserError
 
 
@@ -47,6 +48,8 @@ class LayerCost:
 @dataclass
 class Cost:
     """The cost of one forward of one image; each total is the sum over layers.
+
+    Of a net of two stages with the second, see `whole`.
 
     Attributes:
         params: all parameters, also of parts that only training runs; no buffers.
@@ -90,7 +93,7 @@ def count(net: nn.Module, input_size: tuple[int, int, int], *, training: bool = 
             fields.start(image)
             ledger = _Ledger(twin, fields, flops, activations)
             try:
-                twin(image)
+                whole(twin, image)
             except (RuntimeError, AssertionError, ValueError, IndexError) as error:
                 raise _refusal(error, input_size, net) from error
     return Cost(

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from cnnlab.complexity.whole import whole
+
 WARMUP = 10
 RUNS = 30
 
@@ -64,7 +66,7 @@ def latency_ms(
 
             def forward() -> None:
                 with precision():
-                    twin(image)
+                    whole(twin, image)
 
             for _ in range(WARMUP):
                 clock(forward, device)

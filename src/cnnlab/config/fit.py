@@ -18,7 +18,8 @@ def faults(
 
     `definitions` holds the class of each node, by dotted key. What a class serves it says in the
     class attribute `tasks`, what it logs in `logs` (patterns are allowed); both are literal tuples,
-    and a class that says nothing is not judged.
+    and a class that says nothing is not judged. Nor is a head that does not say what it `gives`, or
+    a loss that does not say what it `takes`.
     """
     task = definitions.get("task")
     name = str(choices.get("task"))
@@ -29,6 +30,13 @@ def faults(
         if serves and not names & set(serves):
             choice = choices.get(group) or plain[group]["_target_"]
             yield f"{group}={choice}: does not fit task={name}; it serves {', '.join(serves)}"
+    gives, takes = (
+        attribute(definitions[group], name) if group in definitions else None
+        for group, name in (("head", "gives"), ("loss", "takes"))
+    )
+    if gives and takes and gives not in takes:
+        loss, head = choices.get("loss"), choices.get("head")
+        yield f"loss={loss}: takes {' or '.join(takes)}, and head={head} gives {gives}"
     only = merged(definitions["data"], "only") if "data" in definitions else {}
     for key, value in only.items():
         given = keys.get(plain, f"data.{key}")

@@ -10,7 +10,8 @@ class Augment:
 
     Sets in memory pad and crop: policy, crop, flip. Sets of files take a random-resized crop: crop,
     policy, jitter, flip. Both then: mixup or cutmix, erasing. Sets with masks in files: scale
-    jitter, crop, flip, colour jitter.
+    jitter, crop, flip, colour jitter. Sets with boxes in files: the same, four images together or
+    one.
     """
 
     padding: int
@@ -20,10 +21,14 @@ class Augment:
     ratio: tuple[float, float]
     """Least and greatest width / height of that crop; files only."""
     scale_jitter: tuple[float, float]
-    """Least and greatest factor by which an image is enlarged before the crop; masks only."""
+    """Least and greatest factor by which an image is enlarged before the crop; masks, and boxes in
+    files, where a factor of 1 fits the image into the window."""
     class_crops: float
     """Probability that a crop lies around a pixel of a class drawn among the image's; masks
     only."""
+    mosaic: float
+    """Probability that four images share a window (Bochkovskiy et al. 2020, arXiv:2004.10934);
+    boxes in files only."""
     flip: bool
     """Mirror left and right with probability 1/2."""
     color_jitter: float

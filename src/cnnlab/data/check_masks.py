@@ -7,7 +7,8 @@ from typing import Literal
 import numpy as np
 
 from cnnlab.data.class_map import IGNORED
-from cnnlab.data.mask_files import MaskFiles, UnreadableError
+from cnnlab.data.mask_files import MaskFiles
+from cnnlab.data.unreadable import UnreadableError
 from cnnlab.errors import UserError
 
 MOST = 20_000

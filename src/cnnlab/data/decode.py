@@ -42,6 +42,7 @@ class Picture:
     Attributes:
         height: in pixels, upright.
         width: likewise.
+        orientation: of the stored pixels (EXIF), 1 where they are upright as they are.
         damage: after `pixels`: what libjpeg says of a JPEG that decodes all the same, or None.
             Pillow hides such damage, and so does training, as everywhere; `check` tells.
 
@@ -56,13 +57,13 @@ class Picture:
         self._decoded: np.ndarray | None = None
         size = _plain_jpeg_size(data)
         if size is None:
-            self._decoded = _by_pillow(data)
+            self._decoded, self.orientation = _by_pillow(data)
             self.height, self.width = self._decoded.shape[:2]
             return
         self._stored = size
         exif = _exif(data)
-        self._orientation = _orientation(exif) if exif else 1
-        turned = 5 <= self._orientation <= 8
+        self.orientation = _orientation(exif) if exif else 1
+        turned = 5 <= self.orientation <= 8
         self.height, self.width = size[::-1] if turned else size
 
     def pixels(self, scale: int = 1) -> np.ndarray:
@@ -77,9 +78,9 @@ class Picture:
         """
         if self._decoded is None:
             try:
-                return _upright(self._by_simplejpeg(scale), self._orientation)
+                return _upright(self._by_simplejpeg(scale), self.orientation)
             except ValueError as error:  # truncated, or damaged in a way that Pillow passes over
-                self._decoded = _by_pillow(self._data)
+                self._decoded, _ = _by_pillow(self._data)
                 self.damage = str(error)
         return self._decoded
 
@@ -113,8 +114,8 @@ def _exif(data: bytes) -> bytes:
     return b""
 
 
-def _by_pillow(data: bytes) -> np.ndarray:
-    """Any of `FORMATS`, the first frame of several."""
+def _by_pillow(data: bytes) -> tuple[np.ndarray, int]:
+    """Any of `FORMATS`, the first frame of several; turned upright from that orientation."""
     if not data:
         raise BadImageError("it is empty (0 bytes)")
     with warnings.catch_warnings(), io.BytesIO(data) as stream:
@@ -122,7 +123,8 @@ def _by_pillow(data: bytes) -> np.ndarray:
         try:
             image = Image.open(stream, formats=FORMATS)
             image.load()
-            return _upright(_rgb(image), _orientation(image))
+            orientation = _orientation(image)
+            return _upright(_rgb(image), orientation), orientation
         except BadImageError:
             raise
         except Image.UnidentifiedImageError:

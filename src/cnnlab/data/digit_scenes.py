@@ -9,6 +9,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 
 from cnnlab.data.batch import Batch, Boxes, whole_frame
+from cnnlab.data.box_table import rows_of
 from cnnlab.data.digits import TEST_FRACTION
 from cnnlab.data.mask_module import MaskModule
 from cnnlab.data.module import Splits
@@ -57,10 +58,7 @@ class SceneMemory(BatchSource):
         return Batch(images, self.scenes.masks.index_select(0, ids), ids, frames)
 
     def _boxes(self, ids: Tensor) -> Boxes:
-        first, counts = self.first[ids], self.first[ids + 1] - self.first[ids]
-        image = torch.arange(len(ids)).repeat_interleave(counts)
-        before = counts.cumsum(0) - counts  # boxes of the images before
-        which = torch.arange(len(image)) + (first - before)[image]
+        which, image = rows_of(self.first, ids)
         xyxy = self.scenes.boxes[which]
         crowd = torch.zeros(len(which), dtype=torch.bool)
         area = (xyxy[:, 2:] - xyxy[:, :2]).prod(1)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import timm.data
 
@@ -26,6 +26,8 @@ class FileSet(DataModule):
     Training takes a random-resized crop, evaluation what timm does for the net (resize, centre
     crop). A subclass implements `read` with `splits_of`.
     """
+
+    only: ClassVar[dict[str, Any]] = {"augment.mosaic": 0.0}
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """Small sets of labelled images, held in memory as one uint8 tensor."""
 
 import hashlib
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
@@ -60,6 +60,7 @@ class InMemory(DataModule):
     """Base of the small sets: reads all images, crops and flips on the device."""
 
     crops_on_device: ClassVar[bool] = True
+    only: ClassVar[dict[str, Any]] = {"augment.mosaic": 0.0}
 
     def in_memory(self, train: MemorySource, test: MemorySource, classes: list[str]) -> Splits:
         """Splits for a set that comes as train and test: val is held out of train."""

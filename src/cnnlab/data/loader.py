@@ -1,13 +1,13 @@
 """From a source and a sampler to batches, gathered from memory or read by worker processes."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from cnnlab.data.batch import Batch, collate
+from cnnlab.data.batch import Batch, Boxes, collate
 from cnnlab.data.sampling import BatchSampler, EvalSampler
 from cnnlab.data.source import BatchSource, SampleSource, Source
 from cnnlab.errors import UserError
@@ -142,5 +142,10 @@ def _as_it_is(batch: Any) -> Any:
     return batch
 
 
-def _pinned(batch: Sequence[Tensor]) -> Batch:
-    return Batch(*(tensor.pin_memory() for tensor in batch))
+def _pinned(batch: Batch) -> Batch:
+    return Batch(*map(_pinned_part, batch))
+
+
+def _pinned_part(part: Any) -> Any:
+    """A tensor, or boxes."""
+    return Boxes(*map(Tensor.pin_memory, part)) if isinstance(part, Boxes) else part.pin_memory()

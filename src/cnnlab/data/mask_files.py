@@ -11,10 +11,11 @@ from torch import Tensor
 
 from cnnlab.data.batch import Sample
 from cnnlab.data.class_map import ClassMap, UnknownValueError
-from cnnlab.data.decode import BadImageError, Picture
+from cnnlab.data.decode import BadImageError
 from cnnlab.data.decode_mask import mask_values
 from cnnlab.data.names import Names
 from cnnlab.data.source import SampleSource
+from cnnlab.data.unreadable import UnreadableError, cause, read_bytes, read_picture
 from cnnlab.errors import UserError
 
 
@@ -91,10 +92,7 @@ class MaskFiles(SampleSource):
         except UnreadableError as error:
             if self.bad_files == "skip":
                 return None
-            raise UserError(
-                f"{error}; mend or remove it, or leave such files out and count them with "
-                "data.bad_files=skip"
-            ) from error
+            raise error.refusal() from error
         if mask.shape != pixels.shape[:2]:
             raise UserError(self.sizes_differ(id, pixels, mask))
         image, target, frame = self.transform(pixels, mask, epoch, id)
@@ -106,11 +104,7 @@ class MaskFiles(SampleSource):
         Raises:
             UnreadableError: naming the file.
         """
-        path = os.path.join(self.root, self.pairs.images[id])
-        try:
-            return Picture(_read(path)).pixels()
-        except (OSError, BadImageError) as error:
-            raise UnreadableError(f"image {id}, {path}, cannot be read: {_cause(error)}") from error
+        return read_picture(self.root, self.pairs.images[id], id)[0]
 
     def raw_mask(self, id: int) -> np.ndarray:
         """The values as they are in the file, uint8 or uint16 `(H, W)`.
@@ -120,10 +114,10 @@ class MaskFiles(SampleSource):
         """
         path = self.mask_path(id)
         try:
-            return mask_values(_read(path))
+            return mask_values(read_bytes(path))
         except (OSError, BadImageError) as error:
             raise UnreadableError(
-                f"mask of image {id}, {path}, cannot be read: {_cause(error)}"
+                f"mask of image {id}, {path}, cannot be read: {cause(error)}"
             ) from error
 
     def mask(self, id: int) -> np.ndarray:
@@ -154,16 +148,3 @@ class MaskFiles(SampleSource):
             f"{self.mask_path(id)}: is {mw} x {mh} pixels and its image {self.pairs.images[id]} "
             f"{w} x {h}"
         )
-
-
-class UnreadableError(Exception):
-    """A file that cannot be read; the text names it."""
-
-
-def _read(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
-
-
-def _cause(error: Exception) -> object:
-    return error.strerror if isinstance(error, OSError) else error

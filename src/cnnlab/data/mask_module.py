@@ -12,6 +12,7 @@ class MaskModule(DataModule):
     tasks: ClassVar[tuple[str, ...]] = ("segmentation",)
     only: ClassVar[dict[str, Any]] = {
         "sampler": "shuffle",
+        "augment.mosaic": 0.0,
         "augment.policy": None,
         "augment.mixup": 0.0,
         "augment.cutmix": 0.0,

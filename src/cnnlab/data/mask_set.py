@@ -11,13 +11,14 @@ from cnnlab.data.augment import Augment
 from cnnlab.data.check_masks import check_masks
 from cnnlab.data.class_map import ClassMap
 from cnnlab.data.loader import Loader
-from cnnlab.data.mask_files import MaskFiles, Pairs, UnreadableError
+from cnnlab.data.mask_files import MaskFiles, Pairs
 from cnnlab.data.mask_module import MaskModule
 from cnnlab.data.mask_transforms import MaskEvalTransform, MaskTrainTransform
 from cnnlab.data.module import Splits
 from cnnlab.data.names import Names
-from cnnlab.data.pairing import NUM_NAMED, PairNames
+from cnnlab.data.pairing import NUM_NAMED, PairNames, there
 from cnnlab.data.splits import hold_out
+from cnnlab.data.unreadable import UnreadableError
 from cnnlab.errors import UserError
 
 
@@ -70,19 +71,8 @@ class MaskSet(MaskModule):
         raise NotImplementedError(type(self).__name__)
 
     def there(self, *names: str) -> Path:
-        """The first of `root/NAME` that is there.
-
-        Raises:
-            UserError: there is none; says what the set is made of.
-        """
-        paths = [self.root / name for name in names]
-        for path in paths:
-            if path.exists():
-                return path
-        raise UserError(
-            f"{' or '.join(map(str, paths))} is missing; data.root={self.root} must hold "
-            f"{self.layout}; docs/data.md says where it comes from"
-        )
+        """The first of `root/NAME` that is there; see `pairing.there`."""
+        return there(self.root, self.layout, *names)
 
     def read(self) -> Splits:
         found = {name: _pairs(pairs) for name, pairs in self.pairs().items()}

@@ -102,6 +102,27 @@ def existing(root: Path, pairs: Mapping[str, PairNames]) -> None:
         raise UserError(f"{root}: missing: {named(missing)}")
 
 
+def there(root: Path, layout: str, *names: str) -> Path:
+    """The first of `root/NAME` that is there.
+
+    Args:
+        root: of the set.
+        layout: what lies below it, in words.
+        names: below it.
+
+    Raises:
+        UserError: there is none; says what the set is made of.
+    """
+    paths = [root / name for name in names]
+    for path in paths:
+        if path.exists():
+            return path
+    raise UserError(
+        f"{' or '.join(map(str, paths))} is missing; data.root={root} must hold {layout}; "
+        "docs/data.md says where it comes from"
+    )
+
+
 def lines_of(file: Path) -> list[str]:
     """The lines of a list that are neither empty nor comments.
 

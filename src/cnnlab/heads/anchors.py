@@ -24,9 +24,9 @@ class Anchors:
     offset: float
     """Where in its cell an anchor's centre lies, in 0..1 of the cell: 0.5 in the middle;
     torchvision's and Detectron's stand at 0."""
-    sizes: list[list[list[float]]] | None
+    sizes: list[list[tuple[float, float]]] | None
     """Instead of side, scales and ratios: of each level, the finest first, a list of
-    `[width, height]` in pixels; `python -m cnnlab check` suggests them. As many at each level."""
+    `[width, height]` in pixels; `python -m cnnlab anchors` fits them. As many at each level."""
 
     @property
     def per_cell(self) -> int:
@@ -40,22 +40,37 @@ class Anchors:
             reductions: strides of the levels, the finest first.
 
         Raises:
-            UserError: `sizes` of another number of levels, or of different lengths.
+            UserError: `sizes` of another number of levels, of different lengths, or no sizes; no
+                scales or ratios.
         """
         if self.sizes is None:
+            if not (self.scales and self.ratios):
+                raise UserError("head.anchors.scales, ratios: neither may be empty")
             shapes = [
                 (scale / math.sqrt(ratio), scale * math.sqrt(ratio))
                 for ratio in self.ratios
                 for scale in self.scales
             ]
             return [torch.tensor(shapes) * self.side * stride for stride in reductions]
-        lengths = [len(level) for level in self.sizes]
-        if len(lengths) != len(reductions) or len(set(lengths)) != 1 or not lengths[0]:
+        if len(self.sizes) != len(reductions):
             raise UserError(
-                f"head.anchors.sizes: must list as many [width, height] for each of the "
-                f"{len(reductions)} levels; it has {lengths}"
+                f"head.anchors.sizes: has {len(self.sizes)} levels and the head {len(reductions)} "
+                f"(head.levels), of strides {', '.join(f'{stride:g}' for stride in reductions)}"
             )
-        return [torch.tensor(level) for level in self.sizes]
+        lengths = [len(level) for level in self.sizes]
+        if len(set(lengths)) != 1 or not lengths[0]:
+            raise UserError(
+                "head.anchors.sizes: must list as many [width, height] at each level, one or more; "
+                f"it lists {lengths}"
+            )
+        for level in self.sizes:
+            for size in level:
+                if len(size) != 2 or min(size) <= 0:
+                    raise UserError(
+                        "head.anchors.sizes: each must be [width, height] in pixels, above 0; "
+                        f"not {size}"
+                    )
+        return [torch.tensor(level, dtype=torch.float32) for level in self.sizes]
 
     def grid(
         self, maps: Sequence[tuple[int, int]], size: tuple[int, int], shapes: Sequence[Tensor]

@@ -20,9 +20,10 @@ class DetectionHead(FeatureHead):
     """Base: `(B, C, H, W)` images -> `AnchorOutputs` for K classes, any H and W.
 
     Stands on the backbone's maps of stride 8 and more, the three coarsest at most; on the coarsest
-    where there is none, as of nets for small images. Their pyramid goes on to `levels` maps.
+    where there is none, as of nets for small images. Of maps of one stride, as of dilated nets, it
+    takes the deepest. Their pyramid goes on to `levels` maps, each of half the side.
 
-    A head implements `score`.
+    A head implements `score`; one of two stages `complete`, too.
 
     Args:
         backbone: makes the net, see `FeatureHead`.
@@ -37,6 +38,10 @@ class DetectionHead(FeatureHead):
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("detection",)
+    gives: ClassVar[str]
+    """What its outputs are, which a loss `takes` or not; both are read by `cnnlab.config`."""
+    background: bool = False
+    """Whether the scores are of a softmax whose first class is 'none'."""
 
     def __init__(
         self,
@@ -48,7 +53,8 @@ class DetectionHead(FeatureHead):
         anchors: Anchors,
     ) -> None:
         super().__init__(backbone, in_chans)
-        coarse = [i for i, stride in enumerate(self.reductions) if stride >= FINEST]
+        deepest = {stride: i for i, stride in enumerate(self.reductions)}
+        coarse = [i for stride, i in deepest.items() if stride >= FINEST]
         self._used = coarse[-min(MOST_MAPS, levels) :] or [len(self.reductions) - 1]
         self.used = [self.channels[i] for i in self._used]
         strides = [self.reductions[i] for i in self._used]
@@ -62,9 +68,14 @@ class DetectionHead(FeatureHead):
     def score(self, maps: list[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """Of the backbone's maps: the levels, and of each level scores and deltas.
 
-        Scores `(B, n * K, h, w)` and deltas `(B, n * 4, h, w)` for n anchors a cell.
+        Scores `(B, n * S, h, w)` and deltas `(B, n * 4, h, w)` for n anchors a cell with S scores
+        each.
         """
         raise NotImplementedError(type(self).__name__)
+
+    def complete(self, outputs: AnchorOutputs, levels: list[Tensor]) -> AnchorOutputs:
+        """What a second stage over the levels adds."""
+        return outputs
 
     def forward(self, images: Tensor) -> AnchorOutputs:
         maps = self.maps(images)
@@ -72,13 +83,15 @@ class DetectionHead(FeatureHead):
         sizes = [(x.shape[-2], x.shape[-1]) for x in levels]
         size = (images.shape[-2], images.shape[-1])
         shapes = [self.get_buffer(f"shape{i}") for i in range(len(levels))]
-        return AnchorOutputs(
+        outputs = AnchorOutputs(
             flat(scores, self.anchors.per_cell),
             flat(deltas, self.anchors.per_cell),
             self.anchors.grid(sizes, size, shapes),
             tuple(h * w * self.anchors.per_cell for h, w in sizes),
             size,
+            self.background,
         )
+        return self.complete(outputs, levels)
 
 
 def flat(maps: Sequence[Tensor], per_cell: int) -> Tensor:

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
-from cnnlab.boxes.matching import Matches, Truth, match_anchors
+from cnnlab.boxes.matcher import Matcher
+from cnnlab.boxes.matching import Matches, Truth
 from cnnlab.boxes.outputs import AnchorOutputs
+from cnnlab.errors import UserError
 from cnnlab.losses.box_regression import BoxLoss, box_loss
-from cnnlab.losses.sigmoid_focal import focal_terms
+from cnnlab.losses.sigmoid_focal import focal_of_labels
 
 
 class RetinaNetLoss(nn.Module):
@@ -30,9 +31,13 @@ class RetinaNetLoss(nn.Module):
             of each image before the mean over the images (torchvision). At least 1.
         foreground: IoU from which an anchor is positive.
         background: IoU below which it is background.
+
+    Raises:
+        UserError: an alpha above 1; a background above the foreground.
     """
 
     tasks = ("detection",)
+    takes = ("sigmoid scores",)
     terms = ("class", "box")
 
     def __init__(
@@ -48,31 +53,29 @@ class RetinaNetLoss(nn.Module):
         background: float,
     ) -> None:
         super().__init__()
+        if alpha is not None and alpha > 1:
+            raise UserError(f"loss.alpha={alpha}: must be at most 1; absent classes get 1 - alpha")
+        if background > foreground:
+            raise UserError(
+                f"loss.background={background}: must be at most loss.foreground={foreground}"
+            )
         self.gamma, self.alpha = gamma, alpha
         self.box: BoxLoss = box
         self.box_weight = box_weight
         self.normalizer = normalizer
-        self.foreground, self.background = foreground, background
+        self.matcher = Matcher(foreground=foreground, background=background, forced="kept")
 
     def forward(self, outputs: AnchorOutputs, truth: Truth) -> dict[str, Tensor]:
-        matches = match_anchors(
-            outputs.anchors,
-            truth,
-            len(outputs.scores),
-            foreground=self.foreground,
-            background=self.background,
-            forced="kept",
-        )
-        positive = matches.positive.float()
+        matches = self.matcher(outputs.anchors, truth, len(outputs.scores))
         counts = (matches.positive | matches.background).float()
         label = truth.label[matches.box].where(matches.positive, -1)
-        classes = torch.arange(outputs.scores.shape[-1], device=label.device)
-        target = (label.unsqueeze(-1) == classes).float()
-        terms = focal_terms(outputs.scores.float(), target, self.gamma, self.alpha)
-        placed = box_loss(self.box, outputs.deltas, outputs.anchors, truth.xyxy[matches.box])
+        terms = focal_of_labels(outputs.scores.float(), label, self.gamma, self.alpha)
+        # Zeros where they stand for no box: what is not finite there must not reach the gradient.
+        deltas = outputs.deltas.float().where(matches.positive.unsqueeze(-1), 0.0)
+        placed = box_loss(self.box, deltas, outputs.anchors, truth.xyxy[matches.box])
         return {
-            "class": self._mean(terms.sum(-1) * counts, matches),
-            "box": self.box_weight * self._mean(placed * positive, matches),
+            "class": self._mean(terms * counts, matches),
+            "box": self.box_weight * self._mean(placed * matches.positive, matches),
         }
 
     def _mean(self, terms: Tensor, matches: Matches) -> Tensor:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -46,8 +47,27 @@ class SigmoidFocal(nn.Module):
 def focal_terms(logits: Tensor, targets: Tensor, gamma: float, alpha: float | None) -> Tensor:
     """`-a_t (1 - s_t)^gamma log s_t` of each element, `targets` in [0, 1]; all of one shape."""
     # Both terms of a shared target, so that shares after mixup are between their classes.
-    present = (-gamma * F.softplus(logits)).exp() * F.softplus(-logits)
-    absent = (-gamma * F.softplus(-logits)).exp() * F.softplus(logits)
+    present, absent = _term(-logits, gamma), _term(logits, gamma)
     if alpha is not None:
         present, absent = alpha * present, (1 - alpha) * absent
     return targets * present + (1 - targets) * absent
+
+
+def focal_of_labels(logits: Tensor, label: Tensor, gamma: float, alpha: float | None) -> Tensor:
+    """The sum of `focal_terms` over the classes where one at most is present, at half its price.
+
+    logits `(..., K)`; label int64 `(...)`, negative where no class is present; returns `(...)`.
+    """
+    classes = torch.arange(logits.shape[-1], device=label.device)
+    present = (label.unsqueeze(-1) == classes).to(logits.dtype)
+    terms = _term(logits * (1 - 2 * present), gamma)
+    if alpha is not None:
+        terms = terms * (1 - alpha + (2 * alpha - 1) * present)
+    return terms.sum(-1)
+
+
+def _term(against: Tensor, gamma: float) -> Tensor:
+    """`s^gamma -log(1 - s)` of logits that speak against the truth, s being their sigmoid."""
+    cost = F.softplus(against)
+    # The logarithm of s, which keeps its gradient where s itself is 0.
+    return (gamma * (against - cost)).exp() * cost

@@ -7,7 +7,8 @@ from torchmetrics import Metric
 
 from cnnlab.boxes.matching import Truth
 from cnnlab.boxes.outputs import AnchorOutputs
-from cnnlab.boxes.selection import Found, select
+from cnnlab.boxes.proposals import propose
+from cnnlab.boxes.selection import Found, refine, select
 from cnnlab.data.batch import Batch, Boxes
 from cnnlab.metrics.detection import Annotations, DetectionMetric
 from cnnlab.metrics.detection_errors import KINDS
@@ -69,17 +70,19 @@ class DetectionTask(Task):
 
     def predict(self, outputs: AnchorOutputs, batch: Batch) -> list[Found]:
         """What is found in each image, in its original pixels."""
+        limits: dict[str, Any] = {
+            "threshold": self.score_threshold,
+            "candidates": self.candidates,
+            "nms_iou": self.nms_iou,
+            "most": self.detections,
+        }
+        proposals = None if outputs.second is None else propose(outputs)
         found = []
         for i, (height, width, y, x) in enumerate(batch.frames.tolist()):
-            one = select(
-                outputs,
-                i,
-                (height, width),
-                threshold=self.score_threshold,
-                candidates=self.candidates,
-                nms_iou=self.nms_iou,
-                most=self.detections,
-            )
+            if proposals is None:
+                one = select(outputs, i, (height, width), **limits)
+            else:
+                one = refine(outputs, proposals, i, (height, width), **limits)
             found.append(one._replace(xyxy=one.xyxy * one.xyxy.new_tensor([x, y, x, y])))
         return found
 

@@ -1,0 +1,49 @@
+"""What a reader of boxes finds: classes, and the rows of each split."""
+
+from dataclasses import dataclass, field
+
+from cnnlab.data.box_rows import BoxRows
+from cnnlab.errors import UserError, nearest
+
+
+@dataclass
+class Annotated:
+    """The annotations of a set, before classes are chosen and boxes judged."""
+
+    names: dict[int, str] = field(default_factory=dict)
+    """Of each label of the rows, in the order of the class ids."""
+    splits: dict[str, BoxRows] = field(default_factory=dict)
+    """`train`, and perhaps `val` and `test`."""
+    notes: list[str] = field(default_factory=list)
+    """What a person should know, line by line."""
+
+    def counts(self) -> dict[int, int]:
+        """Boxes of each label in all splits."""
+        total = dict.fromkeys(self.names, 0)
+        for rows in self.splits.values():
+            for label, count in rows.counts().items():
+                total[label] += count
+        return total
+
+    def chosen(self, classes: list[str] | None) -> dict[int, int]:
+        """Label -> class id, of the classes that are named, in that order; of all by default.
+
+        Raises:
+            UserError: a name that no annotation has, with the nearest; one that comes twice.
+        """
+        if classes is None:
+            return {label: id for id, label in enumerate(self.names)}
+        labels = {name: label for label, name in self.names.items()}
+        for name in classes:
+            if name not in labels:
+                near = nearest(name, labels)
+                there = "" if near else f"; there are {_some(list(labels))}"
+                raise UserError(f"data.classes: '{name}' is in no annotation{near}{there}")
+        if len(set(classes)) < len(classes):
+            raise UserError(f"data.classes={classes}: a class is named twice")
+        return {labels[name]: id for id, name in enumerate(classes)}
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    return ", ".join(names[:20]) + more
