@@ -5,7 +5,8 @@ from torchvision.ops import box_iou
 
 from cnnlab.boxes.geometry import encode
 from cnnlab.boxes.outputs import AnchorOutputs
-from cnnlab.boxes.selection import select
+from cnnlab.boxes.proposals import Proposals
+from cnnlab.boxes.selection import refine, select
 
 WORDS = {"threshold": 0.05, "candidates": 1000, "nms_iou": 0.5, "most": 100}
 LEVELS = (300, 80, 20)
@@ -103,3 +104,17 @@ def test_what_is_no_number_reaches_the_metric():
     deltas = out.deltas.clone()
     deltas[0] = torch.nan
     assert select(out._replace(deltas=deltas), 0, (96, 96), **WORDS).xyxy.isnan().any()
+
+
+@pytest.mark.parametrize("part", ["scores", "deltas"])
+def test_what_a_second_stage_says_that_is_no_number_reaches_the_metric(part):
+    proposals = Proposals(
+        torch.tensor([[[0.0, 0, 10, 10], [20, 20, 40, 40]]]), torch.ones(1, 2, dtype=torch.bool)
+    )
+    said = {"scores": torch.tensor([[0.0, 3.0], [0.0, 3.0]]), "deltas": torch.zeros(2, 4)}
+    said[part][1] = torch.nan
+    two_stage = outputs()._replace(second=lambda boxes, image: (said["scores"], said["deltas"]))
+    keys = {"threshold": 0.05, "candidates": 10, "nms_iou": 0.5, "most": 10}
+    found = refine(two_stage, proposals, 0, (64, 64), **keys)
+    wild = found.xyxy if part == "deltas" else found.score
+    assert wild.isnan().any()

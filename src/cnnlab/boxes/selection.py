@@ -97,8 +97,9 @@ def refine(
     score, row, label = _best(probability, threshold, candidates)
     chosen = deltas[row, label] if deltas.ndim == 3 else deltas[row]
     xyxy = clipped(decode(chosen, own[row]), *size)
-    large = (xyxy[:, 2:] - xyxy[:, :2] >= LEAST_SIDE).all(1)
-    return _without_doubles(xyxy[large], score[large], label[large], nms_iou, most)
+    small = (xyxy[:, 2:] - xyxy[:, :2] < LEAST_SIDE).any(1)  # never of what is no number
+    xyxy, score, label = xyxy[~small], score[~small], label[~small]
+    return _without_doubles(xyxy, score, label, nms_iou, most)
 
 
 def _best(probability: Tensor, threshold: float, candidates: int) -> tuple[Tensor, Tensor, Tensor]:
