@@ -157,3 +157,30 @@ def test_masks_have_the_same_figures_in_two_processes(tmp_path, capsys):
     sky = one.results["test/iou_per_class"][0]
     assert shown.startswith(f"classes  sky {sky:.3f}  building ")
     assert "  tree -  " in shown, "it does not occur"
+
+
+def test_boxes_have_the_same_figures_in_two_processes(tmp_path, capsys):
+    """Though of 9 scenes one process sees 5; most scores are close to each other."""
+    words = ["data=digit_scenes", "task=detection", "model=resnet20_cifar", "data.workers=0"]
+    words += ["recipe.head_width=8", "head.depth=1", "head.levels=2", "head.norm=null"]
+    words += ["data.scenes=45", "data.batch_size=5", "data.eval_batch_size=1"]
+    words += ["task.score_threshold=0.0", "loss.normalizer=image"]
+    folder = train(tmp_path, *words)
+    one = read_run(folder)
+    two = tested_by_two(folder)
+    assert two.pop("test/samples") == one.data["sizes"]["test"] == 9
+    assert {"test/map", "test/map50", "test/map_small", "test/loss", "test/loss_box"} <= set(two)
+    assert 0 < two["test/map50"] < 1
+    for key, value in two.items():
+        # The record has all digits, callback_metrics those of a float32; null is NaN.
+        alone = np.float32(np.nan if one.metrics[key] is None else one.metrics[key])
+        exact = not key.startswith("test/loss")
+        assert value == pytest.approx(alone, rel=0 if exact else 1e-5, abs=0, nan_ok=True), key
+    objects = sum(one.results["test/objects_per_class"])
+    errors = one.results["test/errors"]
+    assert 0 < errors["missed"] <= objects
+    assert [sum(of) for of in one.results["test/errors_per_class"].values()] == [*errors.values()]
+    cli.main(["test", str(folder)])
+    shown = capsys.readouterr().out.splitlines()
+    (said,) = [line for line in shown if line.startswith("errors   ")]
+    assert said.endswith(f"missed {errors['missed']} (of {objects} objects)")

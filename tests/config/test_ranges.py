@@ -58,6 +58,7 @@ def test_what_is_said(key, value, said):
 
 NETS = ("wrn_cifar", "anynet", "densenet121", "nasnet_a_mobile", "deform_resnet50")
 NETS += ("efficientnet_scaled", "convnext_walk")
+DETECTORS = ("retinanet", "ssd", "faster_rcnn", "rfcn", "class_aware_rpn")
 
 
 def test_keys_of_the_table_exist():
@@ -72,6 +73,7 @@ def test_keys_of_the_table_exist():
             ["data=masks", "loss=tversky"],
             ["data=camvid", "head=fcn", "loss=boundary"],
             ["data=digit_scenes"],
+            *(["data=bccd", f"head={name}"] for name in DETECTORS),
             *([f"model={name}"] for name in NETS),
         )
     ]

@@ -157,5 +157,3 @@ def test_digests_tell_apart(tmp_path: Path) -> None:
         digests.add(BoxFiles(tmp_path, other, "error").digest())
     assert len(digests) == 7
     assert one.digest() == source(tmp_path, [(50, 40)] * 3).digest()
-
-

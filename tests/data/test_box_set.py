@@ -27,12 +27,12 @@ def root(box_tree: Callable[[dict], Path]) -> Path:
         for k in range(count):
             width, height = (24, 20) if k % 2 else (16, 30)
             files[f"{split}/{k:02}.png"] = (width, height)
-            images.append(
-                {"id": k, "file_name": f"{k:02}.png", "width": width, "height": height}
-            )
+            images.append({"id": k, "file_name": f"{k:02}.png", "width": width, "height": height})
             for j in range(k % 4):
                 box = {"image_id": k, "category_id": j, "bbox": [j, 2 * j, 8, 10]}
-                annotations.append(box | {"id": len(annotations), "iscrowd": int(k % 4 == 3 > 3 * j)})
+                annotations.append(
+                    box | {"id": len(annotations), "iscrowd": int(k % 4 == 3 > 3 * j)}
+                )
         categories = [{"id": j, "name": f"class {j}"} for j in range(3)]
         files[f"{split}/_annotations.coco.json"] = {
             "images": images,
@@ -135,9 +135,10 @@ def test_counts_leave_crowds_out(build: Build) -> None:
     data.describe(said.append)
     assert said == [
         "train 12, val 5, test 5 (test is val); 3 classes",
-        "train: 15 boxes (class 0 6, class 1 6, class 2 3), 3 crowds, 1.2 an image, 3 images "
-        "without",
-        "val: 5 boxes (class 0 2, class 1 2, class 2 1), 1 crowds, 1.0 an image, 2 images without",
+        "train: 15 boxes (class 0 6, class 1 6, class 2 3), 3 crowds or difficult, 1.2 an "
+        "image, 3 images without",
+        "val: 5 boxes (class 0 2, class 1 2, class 2 1), 1 crowds or difficult, 1.0 an image, "
+        "2 images without",
     ]
 
 
@@ -148,7 +149,9 @@ def test_a_fraction_is_of_train_alone(build: Build) -> None:
 @pytest.mark.parametrize("workers", [0, 2])
 def test_files_that_cannot_be_read(build: Build, root: Path, workers: int) -> None:
     (root / "val/03.png").write_bytes(b"")
-    with pytest.raises(UserError, match=r"val/03\.png, cannot be read: it is empty.*bad_files=skip"):
+    with pytest.raises(
+        UserError, match=r"val/03\.png, cannot be read: it is empty.*bad_files=skip"
+    ):
         list(build(workers=workers).val_dataloader())
     data = build(bad_files="skip", workers=workers)
     ids = [int(id) for batch in data.val_dataloader() for id in batch.ids]

@@ -45,8 +45,7 @@ def test_take_in_any_order() -> None:
     assert part.counts().tolist() == whole.counts()[ids].tolist()
     for new, old in enumerate(ids.tolist()):
         assert all(
-            torch.equal(a, b)
-            for a, b in zip(part.boxes(new), whole.boxes(old), strict=True)
+            torch.equal(a, b) for a, b in zip(part.boxes(new), whole.boxes(old), strict=True)
         )
 
 

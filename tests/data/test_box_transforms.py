@@ -47,9 +47,7 @@ def extent(image: Tensor, channel: int) -> Tensor | None:
 
 @pytest.fixture
 def build(no_augment: dict[str, Any]) -> Any:
-    def transform(
-        size: tuple[int, int] | None, seed: int = 0, **changes: Any
-    ) -> BoxTrainTransform:
+    def transform(size: tuple[int, int] | None, seed: int = 0, **changes: Any) -> BoxTrainTransform:
         return BoxTrainTransform(size, Augment(**no_augment | changes), MEAN, seed)
 
     return transform

@@ -56,7 +56,7 @@ def test_what_is_wrong_is_named(source: Callable[[], BoxFiles], tmp_path: Path) 
         report.refuse("skip")
     report.sizes.clear()
     report.refuse("skip")
-    with pytest.raises(UserError, match="1 files cannot be read .*data.bad_files=skip"):
+    with pytest.raises(UserError, match=r"1 files cannot be read .*data\.bad_files=skip"):
         report.refuse("error")
 
 

@@ -70,7 +70,9 @@ def test_as_pycocotools_reads_coco128(real_data: Callable[[str], Path]) -> None:
         boxes = table.boxes(number)
         assert [ids[label] for label in boxes.label] == [a["category_id"] for a in annotations]
         assert boxes.crowd.tolist() == [bool(a["iscrowd"]) for a in annotations]
-        torch.testing.assert_close(boxes.area, torch.tensor([float(a["area"]) for a in annotations]))
+        torch.testing.assert_close(
+            boxes.area, torch.tensor([float(a["area"]) for a in annotations])
+        )
         bbox = torch.tensor([a["bbox"] for a in annotations]).view(-1, 4)
         bbox[:, 2:] += bbox[:, :2]
         torch.testing.assert_close(boxes.xyxy, bbox, atol=0.07, rtol=0)  # rounding at the edge

@@ -20,7 +20,12 @@ def content(*names: str, boxes: bool = True, **other: Any) -> dict[str, Any]:
             for k, name in enumerate(names)
         ],
         "annotations": [
-            {"id": 100 * k + j, "image_id": 10 * k, "category_id": (8, 5)[j % 2], "bbox": [j, 2, 5, 6]}
+            {
+                "id": 100 * k + j,
+                "image_id": 10 * k,
+                "category_id": (8, 5)[j % 2],
+                "bbox": [j, 2, 5, 6],
+            }
             for k in range(len(names))
             for j in range(k * boxes)
         ],
@@ -120,7 +125,9 @@ def test_what_is_held_out(build: Build, box_tree: Callable[[dict], Path]) -> Non
     data = build(root, val_fraction=0.2, test_fraction=0.1)
     assert data.summary()["sizes"] == {"train": 14, "val": 4, "test": 2}
     splits = [list(getattr(data.splits, s).names) for s in ("train", "val", "test")]
-    assert sorted(sum(splits, [])) == [f"train/{name}" for name in names]
+    assert sorted(name for names_ in splits for name in names_) == [
+        f"train/{name}" for name in names
+    ]
     # Each image keeps its boxes.
     for split in ("train", "val", "test"):
         table = getattr(data.splits, split).table
@@ -159,12 +166,15 @@ def test_wrong_keys(
 @pytest.mark.parametrize(
     ("files", "says"),
     [
-        (pictures("train/", *TRAIN[:3]), r"_annotations\.coco\.json: missing below .*: train/d\.jpg"),
+        (
+            pictures("train/", *TRAIN[:3]),
+            r"coco\.json: missing below .*: train/d\.jpg",
+        ),
         ({}, r"its first image, a\.jpg, is not in .*train.*; data.images=FOLDER says where"),
         (
             pictures("train/", *TRAIN)
             | {"annotations/instances_train.json": {}, "annotations/instances_train2017.json": {}},
-            r"annotations/instances_train\.json, .* may all be train; data\.annotations\.train=FILE",
+            r"instances_train\.json, .* may all be train; data\.annotations\.train=FILE",
         ),
         (
             pictures("train/", *TRAIN)

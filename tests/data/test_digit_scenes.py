@@ -41,7 +41,7 @@ def test_a_batch_has_masks(scenes):
 
 def test_more_scenes_begin_with_the_same_and_the_run_seed_changes_none(scenes):
     few, more = scenes(10, seed=1), scenes(20, seed=2)
-    assert torch.equal(few.splits.train.images, more.splits.train.images[:10])
+    assert torch.equal(few.splits.train.scenes.images, more.splits.train.scenes.images[:10])
     assert few.summary()["digest"]["test"] != scenes(10, split_seed=1).summary()["digest"]["test"]
 
 
@@ -64,7 +64,7 @@ def test_no_handwriting_of_the_test_is_seen_in_training(scenes, monkeypatch, dat
 
 
 def test_mean_and_std_of_the_config_are_those_of_the_pixels(scenes, conf_data):
-    pixels = scenes(200).splits.train.images.float() / 255
+    pixels = scenes(200).splits.train.scenes.images.float() / 255
     node = conf_data("digit_scenes")
     torch.testing.assert_close(
         pixels.mean((0, 2, 3)), torch.tensor(node["mean"]), atol=0.02, rtol=0
@@ -85,10 +85,31 @@ def test_resized_masks_have_no_new_class(scenes, no_augment):
 
 def test_classes_are_counted_in_pixels(scenes):
     data = scenes(12)
-    masks = data.splits.train.masks
+    masks = data.splits.train.scenes.masks
     assert data.class_counts == [int((masks == i).sum()) for i in range(11)]
     said: list[str] = []
     data.describe(said.append)
     data.check_files(said.append)
     assert said[0] == "train 12, val 2, test 2; 11 classes"
     assert f"background {(masks == 0).float().mean():.2%}" in said[-1]
+
+
+def test_boxes_are_around_the_digits_masks(scenes, data_keys):
+    """Box by box, from the masks of the same scenes; also of a part of them."""
+    whole = scenes(20).splits.train.scenes
+    keys = data_keys | {"val_fraction": 0.2, "fraction": 0.5, "batch_size": 10}
+    data = DigitScenes(scenes=20, **keys)
+    data.serve(["detection"])
+    data.setup()
+    assert data.classes == list("0123456789")
+    batch = next(iter(data.train_dataloader()))
+    assert batch.targets.image.unique().tolist() == list(range(10))
+    for k, image in enumerate(batch.images):
+        scene = next(s for s in range(20) if torch.equal(whole.images[s], image))
+        mine = batch.targets.image == k
+        assert len(mine.nonzero()) == len((whole.scene == scene).nonzero())
+        for box, label in zip(batch.targets.xyxy[mine], batch.targets.label[mine], strict=True):
+            x1, y1, x2, y2 = box.int().tolist()
+            inside = whole.masks[scene, y1:y2, x1:x2] == label + 1
+            assert inside.any(0)[[0, -1]].all()
+            assert inside.any(1)[[0, -1]].all()

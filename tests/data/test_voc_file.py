@@ -1,7 +1,7 @@
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
-from xml.etree import ElementTree
 from torchvision.datasets import VOCDetection
 
 from cnnlab.data.voc_file import read_voc

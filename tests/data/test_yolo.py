@@ -51,7 +51,10 @@ def test_folders(build: Build, box_tree: Callable[[dict], Path]) -> None:
         described(path="../elsewhere/set", train=["images/train"], val="images/val", nc=2),
         described(train="../images/train", val="../images/val"),  # Roboflow's
         described(train="train.txt", val="val.txt")
-        | {"train.txt": "./images/train/a.jpg\nimages/train/b.jpg\n", "val.txt": "images/val/c.jpg"},
+        | {
+            "train.txt": "./images/train/a.jpg\nimages/train/b.jpg\n",
+            "val.txt": "images/val/c.jpg",
+        },
         described(path=".", train="lists/train.txt", val=["images/val"])
         | {"lists/train.txt": "images/train/a.jpg\nimages/train/b.jpg\n"},
         described(train="lists/train.txt", valid="images/val")
@@ -87,9 +90,7 @@ def test_where_labels_are(image: str, labels: str) -> None:
     assert labels_of(image) == labels
 
 
-def test_bad_boxes_are_clipped_and_counted(
-    build: Build, box_tree: Callable[[dict], Path]
-) -> None:
+def test_bad_boxes_are_clipped_and_counted(build: Build, box_tree: Callable[[dict], Path]) -> None:
     root = box_tree(PLAIN | {"labels/train/a.txt": "0 1 0.5 0.5 0.5\n1 0.5 0.5 0 0.1\n" + LINE})
     with pytest.raises(UserError, match=r"labels/train/a\.txt, line 1: .* reaches beyond the im"):
         build(root)
@@ -103,7 +104,10 @@ def test_bad_boxes_are_clipped_and_counted(
 @pytest.mark.parametrize(
     ("files", "says"),
     [
-        ({"labels/train/a.txt": "0 .1 .1 .1 .1\n2 .1 .1 .1 .1"}, r"a\.txt, line 2: class id 2, and"),
+        (
+            {"labels/train/a.txt": "0 .1 .1 .1 .1\n2 .1 .1 .1 .1"},
+            r"a\.txt, line 2: class id 2, and",
+        ),
         ({"labels/train/z.txt": LINE}, r"labels without an image: labels/train/z\.txt"),
         ({"data.yaml": "names: [a"}, r"data\.yaml: is no yaml: while parsing"),
         ({"data.yaml": "- a"}, "must have the keys names, train and val"),
@@ -120,7 +124,10 @@ def test_bad_boxes_are_clipped_and_counted(
         (described(train=["images/train", "images/train"]), "names an image twice"),
         (described(train="empty") | {"empty/readme.md": ""}, "train=empty has no image"),
         (described(train="t.txt") | {"t.txt": "images/train/q.jpg"}, r"missing below .*q\.jpg"),
-        (described(train="other") | {"other/q.jpg": None}, "no image of train has a file of labels"),
+        (
+            described(train="other") | {"other/q.jpg": None},
+            "no image of train has a file of labels",
+        ),
         ({"labels/train/a.txt": "\n"}, "no image of train has a box"),
     ],
 )
@@ -134,7 +141,9 @@ def test_wrong_sets(
 
 
 def test_no_yaml(build: Build, box_tree: Callable[[dict], Path]) -> None:
-    with pytest.raises(UserError, match=r"set\.yaml is missing; data\.root=.* must hold data\.yaml"):
+    with pytest.raises(
+        UserError, match=r"set\.yaml is missing; data\.root=.* must hold data\.yaml"
+    ):
         build(box_tree(PLAIN), file="set.yaml")
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 import yaml
 
+from cnnlab.boxes.outputs import AnchorOutputs
 from cnnlab.config import compose
 from cnnlab.config.definitions import find
 from cnnlab.config.signature import attribute
@@ -129,7 +130,7 @@ def predicts(task: Task, size: tuple[int, int]) -> None:
 
 
 def test_heads_are_found():
-    assert "retinanet" in HEADS
+    assert {"retinanet", "ssd", "faster_rcnn", "class_aware_rpn", "rfcn"} <= set(HEADS)
 
 
 @pytest.mark.parametrize("model", BACKBONES)
@@ -154,17 +155,25 @@ def test_a_spread_of_backbones(head, model):
     predicts(task, (131, 147))
 
 
+def final(outputs: AnchorOutputs) -> tuple[torch.Tensor, torch.Tensor]:
+    """Scores of the classes, and offsets: of two stages those of the second."""
+    if outputs.second is None:
+        return outputs.scores, outputs.deltas
+    proposals = torch.tensor([[4.0, 4, 40, 40], [20, 10, 60, 50]])
+    return outputs.second(proposals, torch.zeros(2, dtype=torch.int64))
+
+
 @pytest.mark.parametrize("head", HEADS)
 def test_the_layers_of_scores_are_named(head):
-    """What AGC leaves out; the scores, and nothing else, follow their biases."""
+    """What AGC leaves out; the scores, and not the offsets, follow their biases."""
     net = build(head, "resnet18").net.eval()
     images = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
-        before = net(images)
+        scores, deltas = final(net(images))
         for layer in net.get_classifier():
             for parameter in layer.parameters():
                 if parameter.ndim == 1:
                     parameter.add_(1.0)
-        after = net(images)
-    assert not torch.allclose(after.scores, before.scores)
-    torch.testing.assert_close(after.deltas, before.deltas)
+        moved, same = final(net(images))
+    assert not torch.allclose(moved, scores)
+    torch.testing.assert_close(same, deltas)

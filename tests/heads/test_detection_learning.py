@@ -11,7 +11,8 @@ from cnnlab.tasks.detection import DetectionTask
 @pytest.fixture
 def parts():
     words = ["model=resnet20_cifar", "data=digit_scenes", "task=detection", "seed=0"]
-    small = ["data.scenes=8", "recipe.head_width=32", "head.levels=3", "head.depth=1"]
+    small = ["data.scenes=8", "data.image_size=64", "recipe.head_width=32"]
+    small += ["head.levels=3", "head.depth=1", "head.anchors.side=2"]  # digits have 8 to 24 px
     torch.manual_seed(0)
     return build_parts(compose([*words, *small]).cfg)
 
@@ -19,16 +20,16 @@ def parts():
 def test_eight_scenes_are_learnt(parts):
     data, task = parts
     assert isinstance(task, DetectionTask)
-    batch = data.prepare(data.train.fetch(torch.arange(8)), True, 0)
+    batch = data.prepare(data.splits.train.fetch(torch.arange(8)), True, 0)
     optimizer = torch.optim.AdamW(task.net.parameters(), 3e-3)
     task.train()
     values = []
-    for _ in range(25):
+    for _ in range(20):
         losses = task.losses(task.net(batch.images), batch)
         optimizer.zero_grad()
         sum(losses.values()).backward()
         optimizer.step()
         values.append({k: v.item() for k, v in losses.items()})
     first, final = values[0], values[-1]
-    assert final["class"] < 0.5 * first["class"], values
-    assert final["box"] < 0.6 * first["box"], values
+    assert final["class"] < 0.4 * first["class"], values
+    assert final["box"] < 0.5 * first["box"], values

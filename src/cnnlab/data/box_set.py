@@ -204,7 +204,7 @@ class BoxSet(DataModule):
             shown = ", ".join(of_class[:_MOST_CLASSES]) + _more(len(of_class) - _MOST_CLASSES)
             say(
                 f"{name}: {sum(counts):,} boxes ({shown})"
-                + (f", {crowds:,} crowds" if crowds else "")
+                + (f", {crowds:,} crowds or difficult" if crowds else "")
                 + f", {sum(counts) / len(table.names):.1f} an image, {empty:,} images without"
             )
             clipped, dropped = int(table.clipped.sum()), int(table.dropped.sum())
