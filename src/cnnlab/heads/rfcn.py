@@ -57,8 +57,7 @@ class RFCN(TwoStage):
         self.register_buffer("spread", torch.tensor(SPREAD), persistent=False)
 
     def get_classifier(self) -> tuple[nn.Module, ...]:
-        own = (self.scoring,)
-        return (*own, self.rpn.scoring) if self.background else own
+        return self.rpn.scoring, self.scoring
 
     def second(self, levels: list[Tensor], size: tuple[int, int]) -> Second:
         x = F.relu(self.mix(levels[self.level]))
