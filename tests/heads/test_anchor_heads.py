@@ -12,7 +12,7 @@ from cnnlab.complexity.count import count
 from cnnlab.complexity.whole import whole
 from cnnlab.config import check, compose
 from cnnlab.data.batch import Batch, Boxes
-from cnnlab.tasks.build import instantiate
+from cnnlab.tasks.build import build_parts, instantiate
 from cnnlab.tasks.detection import DetectionTask
 
 HEADS = {
@@ -183,3 +183,35 @@ def test_a_seed_repeats_what_is_drawn():
         torch.manual_seed(seed)
         totals.append(sum(draw().values()).item())
     assert totals[0] == totals[1] != totals[2]
+
+
+LEARNT = {
+    "ssd": ["head.anchors.side=2"],
+    "class_aware_rpn": ["head.anchors.side=2", "loss.sample=64"],
+    "faster_rcnn": ["head.anchors.side=2", "head.hidden=64"],
+    "rfcn": ["head.anchors.side=2", "head.bins=3", "head.stride=4"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("head", LEARNT)
+def test_what_is_learnt_is_found(head):
+    """Losses and predictions mean the same: after a few steps the scenes' digits are found."""
+    words = ["model=resnet20_cifar", "data=digit_scenes", "task=detection", f"head={head}"]
+    small = ["data.scenes=8", "data.image_size=64", "recipe.head_width=32", "head.levels=3"]
+    if head in SECOND:
+        small += ["head.proposals.kept=100", "loss.sample=64"]
+    torch.manual_seed(0)
+    data, task = build_parts(compose([*words, *small, *LEARNT[head], "seed=0"]).cfg)
+    batch = data.prepare(data.splits.train.fetch(torch.arange(8)), True, 0)
+    optimizer = torch.optim.AdamW(task.net.parameters(), 3e-3)
+    task.train()
+    for _ in range(80):
+        losses = task.losses(task.net(batch.images), batch)
+        optimizer.zero_grad()
+        sum(losses.values()).backward()
+        optimizer.step()
+    with torch.no_grad():
+        metric = task.new_metric()
+        metric.update(task.predict(task.net(batch.images), batch), task.truth(batch))
+    assert metric.compute()["map50"] > 0.5
