@@ -88,13 +88,13 @@ def match_anchors(
         return result.scatter_reduce(0, image[:, None].expand_as(values), values, reduce)
 
     best = in_image(ours, -1.0, "amax")
-    is_best = (ours == best[image]) & (ours >= 0)
+    is_best = ours == best.clamp(min=0)[image]  # never of what was marked -1
     box = in_image(number.where(is_best, none), none, "amin")
     crowded = truth.crowd[:, None] & (both >= IN_CROWD * area(anchors))
     marks = crowded.to(ours.dtype)
     if forced != "none":
         most = ours.amax(1, keepdim=True)
-        claimed = (ours == most) & (most > 0)
+        claimed = ours == most.where(most > 0, torch.inf)  # a box that none touches claims none
         if forced == "taken":
             # Of equal anchors one, and of two boxes that claim one the later.
             first = torch.zeros_like(claimed).scatter_(1, claimed.int().argmax(1, True), True)

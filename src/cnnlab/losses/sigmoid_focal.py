@@ -1,10 +1,11 @@
 """Focal loss with a sigmoid a class."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from cnnlab.losses.class_weights import class_weights as weights_for
@@ -54,16 +55,45 @@ def focal_terms(logits: Tensor, targets: Tensor, gamma: float, alpha: float | No
 
 
 def focal_of_labels(logits: Tensor, label: Tensor, gamma: float, alpha: float | None) -> Tensor:
-    """The sum of `focal_terms` over the classes where one at most is present, at half its price.
+    """The sum of `focal_terms` over the classes where one at most is present.
+
+    Takes half the time, and a fifth of the memory until the gradient is wanted: of thousands of
+    anchors and many classes it is more than the net's.
 
     logits `(..., K)`; label int64 `(...)`, negative where no class is present; returns `(...)`.
     """
-    classes = torch.arange(logits.shape[-1], device=label.device)
-    present = (label.unsqueeze(-1) == classes).to(logits.dtype)
-    terms = _term(logits * (1 - 2 * present), gamma)
-    if alpha is not None:
-        terms = terms * (1 - alpha + (2 * alpha - 1) * present)
-    return terms.sum(-1)
+    loss: Tensor = _FocalOfLabels.apply(logits, label, gamma, alpha)
+    return loss
+
+
+class _FocalOfLabels(torch.autograd.Function):
+    """Its slope is known with its value, and is all that is kept."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, logits: Tensor, label: Tensor, gamma: float, alpha: float | None
+    ) -> Tensor:
+        absent, present = (1.0, 1.0) if alpha is None else (1 - alpha, alpha)
+        column, here = label.clamp(min=0).unsqueeze(-1), (label >= 0).unsqueeze(-1)
+        # A present class costs what an absent one does whose logit has the other sign.
+        own = logits.gather(-1, column)
+        against = logits.scatter(-1, column, own.where(~here, -own))
+        cost = F.softplus(against)  # -log(1 - s)
+        s = against.sub_(cost).exp_()
+        focus = s**gamma
+        slope = (1 - s).mul_(cost).mul_(gamma).add_(s).mul_(focus)
+        terms = focus.mul_(cost)
+        weight = torch.where(here, present, absent)
+        extra = (weight - absent) * terms.gather(-1, column)
+        own = weight.where(~here, -weight) * slope.gather(-1, column)
+        ctx.save_for_backward(slope.mul_(absent).scatter_(-1, column, own))
+        return absent * terms.sum(-1) + extra.squeeze(-1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        (slope,) = ctx.saved_tensors
+        return slope * gradient.unsqueeze(-1), None, None, None
 
 
 def _term(against: Tensor, gamma: float) -> Tensor:
