@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
 
 from cnnlab import trainer as trainers
@@ -71,8 +72,10 @@ class Experiment:
         # Lightning makes an exit with code 1 of Ctrl-C, and says nothing.
         if isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt):
             kind, error = KeyboardInterrupt, KeyboardInterrupt("Ctrl-C")
-        # SIGTERM to the whole group (timeout, a scheduler) kills the workers first.
-        if isinstance(error, RuntimeError) and "killed by signal: Terminated" in str(error):
+        # SIGTERM to the whole group (timeout, a scheduler) kills the workers first; alone it is an
+        # exit with code 0 and no word.
+        of_workers = isinstance(error, RuntimeError) and "signal: Terminated" in str(error)
+        if of_workers or isinstance(error, SIGTERMException):
             kind, error = SystemExit, SystemExit("SIGTERM")
         self.record.__exit__(kind, error, traceback)
         if isinstance(error, KeyboardInterrupt) or str(error) == "SIGTERM":

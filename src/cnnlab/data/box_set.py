@@ -44,6 +44,9 @@ class BoxSet(DataModule):
     tasks: ClassVar[tuple[str, ...]] = ("detection",)
     only: ClassVar[dict[str, Any]] = {
         "sampler": "shuffle",
+        "augment.padding": 0,  # windows are cut by scale_jitter
+        "augment.scale": [1.0, 1.0],
+        "augment.ratio": [1.0, 1.0],
         "augment.class_crops": 0.0,
         "augment.policy": None,
         "augment.mixup": 0.0,
@@ -133,7 +136,11 @@ class BoxSet(DataModule):
         """What is kept and what is held out, by `split_seed`."""
         kept, held = hold_out(source.targets, count, self.split_seed)
         if not len(held):
-            raise UserError(f"{self.root}: {len(source)} images are too few to hold some out")
+            raise UserError(
+                f"{self.root}: {len(source)} images are too few to hold out a share of "
+                f"data.test_fraction or data.val_fraction={self.val_fraction}; add images, or "
+                "lists and folders of the splits"
+            )
         return source.subset(kept), source.subset(held)
 
     def train_dataloader(self) -> Loader:

@@ -37,6 +37,11 @@ class MaskSet(MaskModule):
         common: as of `DataModule`.
     """
 
+    only: ClassVar[dict[str, Any]] = {
+        "augment.padding": 0,  # windows are cut by scale_jitter
+        "augment.scale": [1.0, 1.0],
+        "augment.ratio": [1.0, 1.0],
+    }
     layout: ClassVar[str]
     """What lies below `root`, in words, for the message where something is missing."""
     test_fraction: float = 0.0
@@ -98,7 +103,11 @@ class MaskSet(MaskModule):
         """What is kept and what is held out, by `split_seed`."""
         kept, held = hold_out(source.targets, count, self.split_seed)
         if not len(held):
-            raise UserError(f"{self.root}: {len(source)} images are too few to hold some out")
+            raise UserError(
+                f"{self.root}: {len(source)} images are too few to hold out a share of "
+                f"data.test_fraction or data.val_fraction={self.val_fraction}; add images, or "
+                "lists and folders of the splits"
+            )
         return source.subset(kept), source.subset(held)
 
     def _no_values(self, train: Pairs) -> dict[int, str]:

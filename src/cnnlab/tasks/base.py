@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric, SumMetric
 
 from cnnlab.data.batch import Batch
+from cnnlab.data.module import DataModule
 from cnnlab.errors import UserError
 from cnnlab.metrics.mean import WeightedMean
 from cnnlab.seeding import reseed
@@ -102,6 +103,17 @@ class Task(LightningModule):
     def new_metric(self) -> Metric:
         """A metric with `update(predictions, truth)` and `compute() -> dict`."""
         raise NotImplementedError(type(self).__name__)
+
+    def suits(self, data: DataModule) -> None:
+        """Refuse data that the task, or its net, cannot take.
+
+        Raises:
+            UserError: saying what would.
+        """
+        if data.multi_label != self.multi_label:
+            several = "several labels" if data.multi_label else "one label"
+            other = "multilabel" if data.multi_label else "classification"
+            raise UserError(f"task: this data set has {several} an image; use task={other}")
 
     # The step ----------------------------------------------------------------------------------
 

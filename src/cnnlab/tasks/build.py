@@ -53,10 +53,7 @@ def build(cfg: DictConfig, data: DataModule) -> Task:
         data.classes,
         cfg.seed,
     )
-    if data.multi_label != task.multi_label:
-        several = "several labels" if data.multi_label else "one label"
-        other = "multilabel" if data.multi_label else "classification"
-        raise UserError(f"task: this data set has {several} an image; use task={other}")
+    task.suits(data)
     return task
 
 

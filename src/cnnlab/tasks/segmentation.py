@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from torchmetrics import Metric
 
 from cnnlab.data.batch import Batch
+from cnnlab.data.module import DataModule
 from cnnlab.errors import UserError
 from cnnlab.metrics.segmentation import SegmentationMetric
 from cnnlab.pixels import split
@@ -61,6 +62,18 @@ class SegmentationTask(Task):
         super().__init__(*parts, **common)
         self.window = None if window is None else (window[0], window[1])
         self.overlap, self.flip, self.scales = overlap, flip, scales
+
+    def suits(self, data: DataModule) -> None:
+        super().suits(data)
+        net: Any = self.net
+        config = net.backbone.pretrained_cfg
+        # Images in memory have the size of `data.image_size`; those in files are seen whole.
+        if config.get("fixed_input_size") and self.window is None and not data.crops_on_device:
+            height, width = config["input_size"][1:]
+            raise UserError(
+                f"task.window=null: this net takes images of {height} x {width} alone, and "
+                f"evaluation sees whole ones: task.window=[{height},{width}]"
+            )
 
     def losses(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
         losses = self.loss(outputs, batch.targets)
