@@ -177,6 +177,19 @@ def test_a_split_without_a_pixel_that_counts_ends_in_one_line(tmp_path, pairs):
         train(tmp_path / "runs", *words, without=("data=", "data.scenes"))
 
 
+def test_a_net_of_one_size_needs_windows(tmp_path, pairs):
+    values = "data.values={0: dark, 1: bright}"
+    words = ["model=timm", "model.name=vit_tiny_patch16_224", "data=masks", f"data.root={pairs}"]
+    words += [values, "data.image_size=224", "data.eval_side=240"]
+    runs = tmp_path / "runs"
+    without = ("model", "data=", "data.scenes")
+    with pytest.raises(UserError, match=r"takes images of 224 x 224 .*: task.window=\[224,224\]"):
+        train(runs, *words, without=without)
+    assert not runs.exists()
+    seen = train(runs, *words, "task.window=[224,224]", without=without)
+    assert seen.status == "finished"
+
+
 def test_a_resumed_run_of_files_equals_the_uninterrupted_one(tmp_path, pairs, monkeypatch):
     words = ["data=masks", f"data.root={pairs}", "data.values={0: dark, 1: bright}"]
     words += ["data.image_size=24", "data.augment.class_crops=0.5", "data.test_fraction=0.2"]

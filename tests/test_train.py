@@ -195,7 +195,14 @@ def test_a_secret_in_a_multirun_reaches_no_file(tmp_path):
     assert not (ROOT / "multirun.yaml").exists()
 
 
-def test_ctrl_c_says_how_to_go_on(tmp_path):
+@pytest.mark.parametrize(
+    ("sent", "code", "reason"),
+    [
+        (signal.SIGINT, 130, "KeyboardInterrupt: Ctrl-C"),
+        (signal.SIGTERM, 143, "SystemExit: SIGTERM"),
+    ],
+)
+def test_a_stopped_run_says_how_to_go_on(tmp_path, sent, code, reason):
     words = ["trainer.max_epochs=400", "model=lenet5_modern", "logger=none", f"runs={tmp_path}"]
     process = subprocess.Popen(
         [sys.executable, "train.py", *words],
@@ -209,15 +216,15 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
     for line in process.stdout:
         seen.append(line)
         if line.startswith("epoch 2/"):
-            process.send_signal(signal.SIGINT)
+            process.send_signal(sent)
             break
     rest, err = process.communicate(timeout=60)
     folder = tmp_path / "digits-lenet5_modern" / "001-s0"
     assert f"resume={folder}" in rest
     assert "Traceback" not in err
-    assert process.returncode == 130
+    assert process.returncode == code
     assert read_run(folder).status == "stopped"
-    assert read_run(folder).reason == "KeyboardInterrupt: Ctrl-C"
+    assert read_run(folder).reason == reason
 
 
 def test_what_is_kept_can_be_read_by_those_who_read_the_record(finished):
