@@ -26,7 +26,7 @@ SPREAD = [
     "efficientnet_b0",
     "regnety_004",
     "shufflenet_v1",
-    "shiftresnet20",
+    "shiftresnet20_cifar",
     "deform_resnet18",
     "swin_tiny_patch4_window7_224",
 ]
