@@ -18,15 +18,15 @@ OWN_BACKBONE = {"fcn_vgg": "fcn_vgg16", "unet_valid": "unet_valid"}
 BACKBONES = ["resnet20_cifar", "alexnet", "resnet18", "convnext_atto"]
 SPREAD = [
     "lenet5_modern",
-    "vgg11_bn",
+    "vgg11",
     "googlenet",
     "inception_v3",
     "densenet121",
     "mobilenetv2_100",
     "efficientnet_b0",
     "regnety_004",
-    "shufflenet_v1_g3",
-    "shiftresnet20",
+    "shufflenet_v1",
+    "shiftresnet20_cifar",
     "deform_resnet18",
     "swin_tiny_patch4_window7_224",
 ]
@@ -84,7 +84,8 @@ def learns(net, side: int = 64) -> None:
         )
 
 
-def test_heads_are_found():
+def test_heads_and_backbones_are_found():
+    assert all((CONF.parent / "model" / f"{name}.yaml").is_file() for name in BACKBONES + SPREAD)
     assert len(HEADS) >= 16
     assert {"unet", "fcn", "fcn32s", "deeplabv3plus", *OWN_BACKBONE} <= set(HEADS)
 

@@ -18,13 +18,13 @@ CONF = Path(__file__).parents[2] / "conf" / "head"
 BACKBONES = ["resnet20_cifar", "alexnet", "resnet18", "convnext_atto"]
 SPREAD = [
     "lenet5_modern",
-    "vgg11_bn",
+    "vgg11",
     "googlenet",
     "densenet121",
     "mobilenetv2_100",
     "efficientnet_b0",
     "regnety_004",
-    "shufflenet_v1_g3",
+    "shufflenet_v1",
     "deform_resnet18",
     "swin_tiny_patch4_window7_224",
 ]
@@ -130,6 +130,7 @@ def predicts(task: Task, size: tuple[int, int]) -> None:
 
 
 def test_heads_are_found():
+    assert all((CONF.parent / "model" / f"{name}.yaml").is_file() for name in BACKBONES + SPREAD)
     assert {"retinanet", "ssd", "faster_rcnn", "class_aware_rpn", "rfcn"} <= set(HEADS)
 
 
