@@ -44,7 +44,7 @@ def train(runs: Path, *words: str) -> Path:
     return folders[0]
 
 
-def tested_by_two(folder: Path, *words: str) -> dict[str, float]:
+def by_two(folder: Path, *words: str) -> dict[str, float]:
     """The figures of a trained run, by two processes."""
     two = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu", "--json"]
     said = run("-m", "cnnlab", "test", str(folder), *two, *words)
@@ -73,7 +73,7 @@ def test_two_processes_equal_one(tmp_path, words):
 
 def test_a_weighted_loss_is_the_same_mean_over_two_processes(tmp_path):
     folder = train(tmp_path, "loss.class_weights=effective", "data.fraction=0.25")
-    two = tested_by_two(folder, "data.eval_batch_size=23")
+    two = by_two(folder, "data.eval_batch_size=23")
     one = read_run(folder).metrics
     assert two["test/samples"] == 359
     for key in (key for key in one if key.startswith("test/")):
@@ -145,7 +145,7 @@ def test_masks_have_the_same_figures_in_two_processes(tmp_path, capsys):
     """To the bit, though of 7 images one process sees 4; the loss is a sum of fractions."""
     folder = train(tmp_path / "runs", *masks(tmp_path))
     one = read_run(folder)
-    two = tested_by_two(folder, "data.eval_batch_size=1")
+    two = by_two(folder, "data.eval_batch_size=1")
     assert two.pop("test/samples") == 7
     assert {"test/miou", "test/boundary_f1", "test/micro_iou", "test/loss"} <= set(two)
     for key, value in two.items():
@@ -167,7 +167,7 @@ def test_boxes_have_the_same_figures_in_two_processes(tmp_path, capsys):
     words += ["task.score_threshold=0.0", "loss.normalizer=image"]
     folder = train(tmp_path, *words)
     one = read_run(folder)
-    two = tested_by_two(folder)
+    two = by_two(folder)
     assert two.pop("test/samples") == one.data["sizes"]["test"] == 9
     assert {"test/map", "test/map50", "test/map_small", "test/loss", "test/loss_box"} <= set(two)
     assert 0 < two["test/map50"] < 1

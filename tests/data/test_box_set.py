@@ -178,5 +178,5 @@ def test_without_a_net_null_is_refused(build: Build, loader: str) -> None:
 
 
 def test_too_few_to_hold_some_out(build: Build) -> None:
-    with pytest.raises(UserError, match="12 images are too few to hold some out"):
+    with pytest.raises(UserError, match="12 images are too few to hold out a share"):
         build(annotations={"train": "train/_annotations.coco.json"}, val_fraction=0.01).setup()

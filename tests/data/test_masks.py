@@ -107,7 +107,7 @@ def test_one_heap_is_parted_by_split_seed(mask_tree: Tree, mask_keys: dict[str, 
         (pairs("a") | {"images/b.jpg": None, "train.txt": "b"}, r"missing: masks/b \(train\.txt\)"),
         (pairs("a") | {"train.txt": "a", "val.txt": "a.jpg"}, r"several lists.*: images/a\.jpg"),
         (pairs("a") | {"train.txt": "\n"}, r"train\.txt: names no image"),
-        (pairs("a"), r"1 images are too few to hold some out"),
+        (pairs("a"), r"1 images are too few to hold out a share"),
     ],
 )
 def test_layouts_that_cannot_be_meant(
