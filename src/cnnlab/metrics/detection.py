@@ -55,7 +55,7 @@ class DetectionMetric(Metric):
     the split and counted in that order, so one process and several, in whatever batches, give the
     same result to the bit.
 
-    Why not torchmetrics' own metric, which counts by the same library: it keeps a tensor an image,
+    Why not torchmetrics' own metric, which counts by the same package: it keeps a tensor an image,
     which processes with unequal numbers of images cannot gather; it evaluates again for each class.
 
     Args:
