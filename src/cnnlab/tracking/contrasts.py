@@ -8,7 +8,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from cnnlab.errors import UserError
 from cnnlab.tracking.contrast_nodes import read_node
 from cnnlab.tracking.rank_trend import seeds_for_trend, spearman, trend_p
 from cnnlab.tracking.statistics import (
@@ -63,11 +62,6 @@ class Contrast:
         """The same claim about a metric whose better direction is the other one."""
         return replace(self, expect="negative" if self.expect == "positive" else "positive")
 
-    def to_plain(self) -> dict[str, Any]:
-        """As `read_contrasts` reads it back."""
-        kind = "rank" if self.rank else "weights"
-        return {"name": self.name, kind: dict(self.weights), "expect": self.expect}
-
 
 @dataclass(frozen=True)
 class Verdict:
@@ -115,34 +109,23 @@ class Verdict:
     left_out: dict[int, list[str]] = field(default_factory=dict)
 
 
-def read_contrasts(
-    nodes: Any, arms: Collection[str], where: str = "ablation.contrasts"
-) -> list[Contrast]:
-    """The contrasts of an ablation file, or of `ablation.json`.
+def parse(node: Any, arms: Collection[str], where: str) -> Contrast:
+    """One entry of an ablation file's `contrasts`.
 
-    Each is `{name, expect, ...}` with one of `arms: [a, b]` (a less b), `slope: [a, b, c ...]`
+    It is `{name, expect, ...}` with one of `arms: [a, b]` (a less b), `slope: [a, b, c ...]`
     (least-squares change a step), `difference: [[a, b], [c, d]]` ((a - b) - (c - d)),
-    `weights: {arm: weight}`, `rank: {arm: number}`.
+    `weights: {arm: weight}`, `rank: {arm: number}`. (`ablation.json` holds the fields of `Contrast`
+    themselves.)
 
     Args:
-        nodes: plain lists and dicts; None is no contrast.
+        node: plain lists and dicts.
         arms: the ablation's arms.
-        where: the key that errors name.
+        where: the key that errors name, such as `ablation.contrasts[0]`.
 
     Raises:
-        UserError: one line that names the entry, as in `ablation.contrasts[0].arms`.
+        UserError: one line that begins with `where`.
     """
-    if nodes is None:
-        return []
-    if not isinstance(nodes, Sequence) or isinstance(nodes, str):
-        raise UserError(f"{where}={nodes}: a list of contrasts is required")
-    contrasts: dict[str, Contrast] = {}
-    for index, node in enumerate(nodes):
-        contrast = Contrast(*read_node(node, f"{where}[{index}]", arms))
-        if contrast.name in contrasts:
-            raise UserError(f"{where}[{index}].name={contrast.name}: a contrast has this name")
-        contrasts[contrast.name] = contrast
-    return list(contrasts.values())
+    return Contrast(*read_node(node, where, arms))
 
 
 def evaluate(
