@@ -8,6 +8,7 @@ from cnnlab.errors import UserError
 from cnnlab.tracking.wandb_log import fields, read_log, signed, zigzag
 from tests.tracking.wandb_files import HEADER, chunk, write_log
 
+
 def test_records_of_every_length_come_back(tmp_path):
     sizes = [0, 1, 32768 - 7 - 7 - 7 - 1 - 7 - 3, 5, 40_000, 100_000, 32761, 32754, 7]
     records = [bytes([i]) * size for i, size in enumerate(sizes)]
@@ -69,7 +70,9 @@ def test_fields_are_those_of_protobuf():
     assert [zigzag(n) for n in (0, 1, 2, 3, 2**64 - 1)] == [0, -1, 1, -2, -(2**63)]
 
 
-@pytest.mark.parametrize("message", [b"\x0a", b"\x0a\x05ab", b"\x80", b"\x0b", b"\x08" + b"\xff" * 11])
+@pytest.mark.parametrize(
+    "message", [b"\x0a", b"\x0a\x05ab", b"\x80", b"\x0b", b"\x08" + b"\xff" * 11]
+)
 def test_what_is_no_message_is_an_error(message):
     with pytest.raises(ValueError, match=r"cut off|wire type|varint"):
         fields(message)
