@@ -151,7 +151,7 @@ def test_a_mirror_that_lies_elsewhere_neither(runs, tmp_path):
     file = runs / "toy-tiny" / "001-s3" / "run.json"
     record = json.loads(file.read_text()) | {"wandb_id": "m1"}
     file.write_text(json.dumps(record))
-    config = {"identity": record["identity"], "choices": {}}
+    config = {"identity": record["identity"], "choices": {}, "git": {}, "environment": {}}
     session(tmp_path / "moved", "m1", 0, [1.0], config)
     session(tmp_path / "moved", "other", 0, [1.0], config)  # the same experiment, another run
     said: list[str] = []
