@@ -12,6 +12,7 @@ from cnnlab.errors import UserError
 
 WIDTH = "model.width_per_group"
 RESNET = "model=resnet50 data=imagenet"
+PUBLISHED = ((1, 64), (2, 40), (4, 24), (8, 14), (32, 4))
 SMALL = "model=resnext29_cifar data=cifar10"
 
 
@@ -35,8 +36,10 @@ def refused(costs, *args, **settings) -> str:
 
 @pytest.mark.parametrize(
     ("depth", "groups", "width"),
-    [(50, 1, 64), (50, 2, 40), (50, 4, 24), (50, 8, 14), (50, 32, 4)]
-    + [(101, 2, 40), (101, 4, 24), (101, 8, 14), (101, 32, 4)],
+    [
+        *((50, groups, width) for groups, width in PUBLISHED),
+        *((101, groups, width) for groups, width in PUBLISHED),
+    ],
 )
 def test_published_resnext_widths_hold_parameters(costs, depth, groups, width):
     """Xie et al. 2017, Table 3."""
@@ -104,16 +107,27 @@ def test_width_multipliers_are_solved_in_hundredths(costs):
 
 def test_steps_of_eight_channels(costs):
     arm = "model=resnet20_cifar data=digits model.shortcut=B"
-    found = solved(costs, arm, "model=resnet20_cifar data=digits model.width=33",
-                   solve="model.width", step=8, tolerance=0.1)
+    found = solved(
+        costs,
+        arm,
+        "model=resnet20_cifar data=digits model.width=33",
+        solve="model.width",
+        step=8,
+        tolerance=0.1,
+    )
     assert found.word == "model.width=32"
 
 
 def test_the_image_size_is_a_knob_as_any_other(costs):
     """MACs of a net without stride in its stem go with the square of the side."""
     baseline = "model=resnet20_cifar data=cifar10"
-    found = solved(costs, f"{baseline} model.width=8 data.image_size=32", baseline, cost="macs",
-                   solve="data.image_size")
+    found = solved(
+        costs,
+        f"{baseline} model.width=8 data.image_size=32",
+        baseline,
+        cost="macs",
+        solve="data.image_size",
+    )
     assert 62 <= found.value <= 66
 
 
@@ -126,8 +140,9 @@ def test_too_far_says_how_near_it_comes(costs):
 
 
 def test_out_of_reach(costs):
-    line = refused(costs, "model=resnet110_cifar data=digits", "model=lenet5 data=digits",
-                   solve="model.width")
+    line = refused(
+        costs, "model=resnet110_cifar data=digits", "model=lenet5 data=digits", solve="model.width"
+    )
     assert "model.width=" in line
 
 

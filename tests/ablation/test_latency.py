@@ -23,7 +23,11 @@ def test_conditions_are_those_of_the_run(monkeypatch):
     cfg = compose([*words.split(), "trainer.precision=bf16-mixed"]).cfg
     assert Timed(Costs(), cfg).ms() == 1.5
     assert seen == {
-        "size": (3, 32, 32), "device": "cpu", "threads": 3, "bf16": True, "channels_last": True
+        "size": (3, 32, 32),
+        "device": "cpu",
+        "threads": 3,
+        "bf16": True,
+        "channels_last": True,
     }
     assert torch.get_num_threads() == before
     assert cfg.trainer.channels_last == "auto"

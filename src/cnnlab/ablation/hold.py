@@ -126,6 +126,8 @@ _REFUSALS = (ValueError, RuntimeError, AssertionError, ArithmeticError, LookupEr
 def _measured(costs: Costs, cfg: "DictConfig", cost: Quantity) -> float:
     if cost == "latency":
         return Timed(costs, cfg).ms()
+    if cost == "params":
+        return float(costs.params(cfg))
     return float(getattr(costs.of(cfg), cost))
 
 

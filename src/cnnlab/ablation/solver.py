@@ -19,7 +19,7 @@ NEIGHBOURS = 8
 """How far beyond the two candidates the search looks where costs there are out of order."""
 
 
-class InvalidValue(Exception):  # noqa: N818  (an answer of the cost function, not a failure)
+class InvalidValue(Exception):
     """Raised by a cost function: there is nothing of this value. The text says why."""
 
 
