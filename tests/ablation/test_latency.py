@@ -1,7 +1,9 @@
+import pytest
 import torch
 
+from cnnlab.ablation import latency
 from cnnlab.ablation.costs import Costs
-from cnnlab.ablation.latency import PAIRS, Timed, ratio
+from cnnlab.ablation.latency import PAIRS, Beside, Timed
 from cnnlab.complexity import timing
 from cnnlab.config import compose
 
@@ -41,18 +43,21 @@ def test_a_real_net_takes_some_time(monkeypatch):
 
 
 class Slowing:
-    """Takes `ms`, and more each time anything is timed; once a disturbance takes tenfold."""
+    """Takes 6 or 2 ms, and more each time anything is timed; once a disturbance takes tenfold."""
 
     times = 0
 
-    def __init__(self, ms):
-        self.own = ms
+    def __init__(self, costs, cfg):
+        self.own = cfg
 
     def ms(self):
         Slowing.times += 1
-        return self.own * 1.1**Slowing.times * (10 if Slowing.times == 3 else 1)
+        return self.own * 1.1**Slowing.times * (10 if Slowing.times == 4 else 1)
 
 
-def test_what_slows_the_machine_slows_both():
-    assert abs(ratio(Slowing(6), Slowing(2)) - 3 / 1.1) < 1e-9
-    assert Slowing.times == 2 * PAIRS
+def test_what_slows_the_machine_slows_both(monkeypatch):
+    monkeypatch.setattr(latency, "Timed", Slowing)
+    beside = Beside(Costs(), 2)
+    assert beside.target == 2 * 1.1
+    assert beside.ms(6, PAIRS) == pytest.approx(beside.target * 3 / 1.1)
+    assert Slowing.times == 1 + 2 * PAIRS

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from cnnlab.ablation import solver
 from cnnlab.ablation.costs import Costs, Quantity
-from cnnlab.ablation.latency import Timed, ratio
+from cnnlab.ablation.latency import PAIRS, Beside
 from cnnlab.ablation.solver import InvalidValue, NoSolutionError, Point
 from cnnlab.config import keys, ranges, to_plain
 from cnnlab.errors import UserError
@@ -59,10 +59,10 @@ def hold(
     The search begins at the value that the arm has by its words and config files; where that costs
     exactly as much, it stays. All words but the knob's stay as they are.
 
-    Latency is measured on this machine under the conditions of the run, each candidate once while
-    searching. The one found is then timed again, in turn with the baseline; those figures are the
-    result's and have to be within the tolerance. Where neighbours differ by less than the noise,
-    the same search may end at another of them next time.
+    Latency is measured on this machine under the conditions of the run: each candidate once, in turn
+    with the baseline. The one found is timed `PAIRS` times more in that way; that figure is the
+    result's and has to be within the tolerance. Where neighbours differ by less than the noise, the
+    same search may end at another of them next time.
 
     Args:
         arm: its name, for messages.
@@ -82,39 +82,40 @@ def hold(
     cfg, base = costs.config(words), costs.config(baseline)
     knob = _Knob(cfg, solve, step)
     try:
-        target = _measured(costs, base, cost)
+        timed = Beside(costs, base) if cost == "latency" else None
+        target = timed.target if timed else _counted(costs, base, cost)
     except UserError as error:
         raise UserError(f"baseline: {error}") from error
 
     def cost_of(count: int) -> float:
         knob.set(count)
         try:
-            return _measured(costs, cfg, cost)
+            return timed.ms(cfg) if timed else _counted(costs, cfg, cost)
         except _REFUSALS as error:
             raise InvalidValue(str(error).partition("\n")[0]) from error
 
     try:
-        noise = NOISE if cost == "latency" else 0.0
+        noise = NOISE if timed else 0.0
         found = solver.solve(cost_of, target, start=knob.start, noise=noise)
     except NoSolutionError as error:
         raise UserError(f"arm {arm}: {solve} cannot hold {cost}: {error}") from error
     best = found.best
-    if cost == "latency":
+    if timed:
         knob.set(best.value)
-        again = target * ratio(Timed(costs, cfg), Timed(costs, base))
-        best = Point(best.value, again)
+        best = Point(best.value, timed.ms(cfg, PAIRS))
     deviation = best.cost / target - 1
     if abs(deviation) > tolerance:
         tried = {p.value: p for p in (found.below, found.above, best) if p}
-        near = "; ".join(
+        near = [
             f"{solve}={knob.value(count)} gives {_amount(cost, point.cost)} "
             f"({point.cost / target - 1:+.1%})"
             for count, point in sorted(tried.items())
-        )
-        only = "" if len(tried) > 1 else f"; no other value of {solve} comes nearer"
+        ]
+        if found.below is None or found.above is None:
+            near.append(f"no other costs {'more' if found.above is None else 'less'}")
         raise UserError(
             f"arm {arm}: hold.cost={cost} needs the baseline's {_amount(cost, target)} within "
-            f"{tolerance:.2%} (hold.tolerance): {near}{only}"
+            f"{tolerance:.2%} (hold.tolerance): {'; '.join(near)}"
         )
     return Solved(solve, knob.value(best.value), best.cost, target, deviation)
 
@@ -123,16 +124,14 @@ _REFUSALS = (ValueError, RuntimeError, AssertionError, ArithmeticError, LookupEr
 """What nets and heads raise for a number that they cannot be built with; a `UserError` is one."""
 
 
-def _measured(costs: Costs, cfg: "DictConfig", cost: Quantity) -> float:
-    if cost == "latency":
-        return Timed(costs, cfg).ms()
+def _counted(costs: Costs, cfg: "DictConfig", cost: Quantity) -> float:
     if cost == "params":
         return float(costs.params(cfg))
     return float(getattr(costs.of(cfg), cost))
 
 
 def _amount(cost: Quantity, value: float) -> str:
-    return f"{value:.3g} ms" if cost == "latency" else f"{value:,.0f} {cost}"
+    return f"{value:.3g} ms" if cost == "latency" else f"{value:,.0f}"
 
 
 class _Knob:

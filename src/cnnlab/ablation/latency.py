@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 PAIRS = 5
-"""How often two nets are timed in turn; odd, so that the median is one of the ratios."""
+"""How often the net that was found is timed in turn with the baseline's."""
 
 
 class Timed:
@@ -55,9 +55,26 @@ class Timed:
         return latency_ms(self.net, self.size, self.device, self.context, self.threads).median_ms
 
 
-def ratio(one: Timed, other: Timed) -> float:
-    """The latency of `one` by that of `other`: the median of `PAIRS` ratios.
+class Beside:
+    """Latencies that are measured in turn with the baseline's.
 
-    The two are timed in turn, so that what slows the machine for a while slows both.
+    What slows the machine for a while slows both, so their ratio is steadier than either.
+
+    Args:
+        costs: builds the nets.
+        baseline: config of the baseline.
+
+    Attributes:
+        target: of the baseline, in ms.
     """
-    return statistics.median(one.ms() / other.ms() for _ in range(PAIRS))
+
+    def __init__(self, costs: Costs, baseline: "DictConfig") -> None:
+        self.costs = costs
+        self.baseline = Timed(costs, baseline)
+        self.target = self.baseline.ms()
+
+    def ms(self, cfg: "DictConfig", pairs: int = 1) -> float:
+        """Of the net of `cfg`: the target times the median ratio of so many pairs."""
+        one = Timed(self.costs, cfg)
+        ratios = [one.ms() / self.baseline.ms() for _ in range(pairs)]
+        return self.target * statistics.median(ratios)

@@ -87,7 +87,8 @@ class _Search:
         self.invalid: dict[int, str] = {}
 
     def run(self, start: int) -> None:
-        here = self._first(_outward(start, 1, MOST))
+        start = min(start, MOST)
+        here = self._first(_outward(start, max(1, start - GAP), min(start + GAP, MOST)))
         if here is None:
             why = next(iter(self.invalid.values()))
             tried = len(self.invalid)
