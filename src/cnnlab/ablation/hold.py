@@ -59,10 +59,10 @@ def hold(
     The search begins at the value that the arm has by its words and config files; where that costs
     exactly as much, it stays. All words but the knob's stay as they are.
 
-    Latency is measured on this machine under the conditions of the run: each candidate once, in turn
-    with the baseline. The one found is timed `PAIRS` times more in that way; that figure is the
-    result's and has to be within the tolerance. Where neighbours differ by less than the noise, the
-    same search may end at another of them next time.
+    Latency is measured on this machine under the conditions of the run: each candidate once, in
+    turn with the baseline. The one found is timed `PAIRS` times more in that way; that figure is
+    the result's and has to be within the tolerance. Where neighbours differ by less than the noise,
+    the same search may end at another of them next time.
 
     Args:
         arm: its name, for messages.
