@@ -157,11 +157,12 @@ class _Search:
         if self.known[here] > self.target:  # most costs grow: this way lies the bracket, too
             steps.reverse()
         for step in steps:
-            value: int | None = here
+            value = here
             for _ in range(FLAT):
-                value = step(value)
-                if value is None:
+                further = step(value)
+                if further is None:
                     break
+                value = further
                 change = self.known[value] - self.known[here]
                 if abs(change) > self.noise * self.known[here]:
                     return (change > 0) == (value > here)
