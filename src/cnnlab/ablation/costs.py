@@ -121,7 +121,8 @@ class Costs:
         from hydra.utils import get_class
 
         data = _instantiate(cfg.data)
-        tasks = get_class(cfg.task._target_).tasks
+        task: Any = get_class(cfg.task._target_)
+        tasks = task.tasks
         data.serve(tasks)
         missing = ""
         if data.outline() is None:
