@@ -8,6 +8,7 @@ import cnnlab
 SOURCE = Path(cnnlab.__file__).parent
 ANYONE = {"errors", "seeding", "atomic"}
 ALLOWED = {
+    "ablation": {"tracking", "config", "complexity", "reference", "trainer"},
     "anchor_doctor": {"boxes", "data", "tasks"},
     "boxes": set(),
     "backbones": set(),

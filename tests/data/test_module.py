@@ -4,12 +4,14 @@ from typing import Any, ClassVar
 import lightning.pytorch as pl
 import pytest
 import torch
+from hydra.utils import instantiate
 from torch import Tensor, nn
 
+from cnnlab.config import compose
 from cnnlab.data.augment import Augment
 from cnnlab.data.batch import Batch, Sample, whole_frame
 from cnnlab.data.in_memory import MemorySource
-from cnnlab.data.module import DataModule, Splits
+from cnnlab.data.module import DataModule, Outline, Splits
 from cnnlab.data.source import SampleSource
 from cnnlab.errors import UserError
 from cnnlab.seeding import torch_seeded
@@ -244,3 +246,37 @@ def test_overfitting_repeats_its_batches(tmp_path: Path, keys: dict[str, Any]) -
     ids = [step[0] for step in net.seen]
     assert [len(step) for step in ids] == [8, 8, 5] * 3  # 5: the batch of val
     assert ids[:3] == ids[3:6] == ids[6:]
+
+
+def test_outline_of_a_set_whose_files_tell_it(keys):
+    toy = Toy(**keys)
+    assert toy.outline() is None
+    toy.setup()
+    assert toy.outline() == Outline(3, 1, (8, 8))
+
+
+@pytest.mark.parametrize("task", ["segmentation", "detection"])
+def test_outline_of_embedded_scenes(task):
+    _foretold(["data=digit_scenes", "data.scenes=5", f"task={task}"], task)
+
+
+@pytest.mark.parametrize("word", ["data=digits", "data.image_size=24"])
+def test_outline_of_embedded_digits(word):
+    _foretold(["data=digits", word], "classification")
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["cifar10", "fashion_mnist", "camvid", "bccd"])
+def test_outline_of_published_sets(real_data, name):
+    tasks = {"camvid": "segmentation", "bccd": "detection"}
+    words = [f"data={name}", f"data.root={real_data(name)}"]
+    _foretold(words, tasks.get(name, "classification"))
+
+
+def _foretold(words: list[str], task: str) -> None:
+    """What is known of a set without its files is what its files tell."""
+    data = instantiate(compose(words).cfg.data, _convert_="all")
+    data.serve([task])
+    before = data.outline()
+    data.setup()
+    assert before == data.outline() == Outline(len(data.classes), data.channels, data.image_size)

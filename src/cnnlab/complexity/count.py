@@ -6,6 +6,7 @@ The net is run once, without data (meta device), under torch's own FlopCounterMo
 import copy
 import traceback
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,12 +70,19 @@ class Cost:
     layers: list[LayerCost] = field(repr=False)
 
 
-def count(net: nn.Module, input_size: tuple[int, int, int], *, training: bool = False) -> Cost:
+def count(
+    net: nn.Module,
+    input_size: tuple[int, int, int],
+    *,
+    training: bool = False,
+    by_layer: bool = True,
+) -> Cost:
     """Count `net` at `input_size` (C, H, W). The net may be on any device, in any mode.
 
     A copy without storage is run, so the net, its statistics and torch's generators stay as they
     are. Hooks that are functions with a memory of their own are called, as in any forward. The
     forward is that of evaluation, or with `training` that of training, auxiliary heads included.
+    Without `by_layer` there are only the totals, in about half the time, and no layers.
 
     Raises:
         UserError: the net cannot run at that size; says where it stopped, and why.
@@ -83,27 +91,33 @@ def count(net: nn.Module, input_size: tuple[int, int, int], *, training: bool = 
         twin = _without_storage(net).train(training)
         dtype = next((p.dtype for p in twin.parameters() if p.is_floating_point()), torch.float32)
         image = torch.empty(1, *input_size, dtype=dtype, device="meta")
-        # The last mode sees an operator first, before the counter takes it apart.
-        with (
-            torch.device("meta"),
-            FlopCounterMode(display=False) as flops,
-            _Activations() as activations,
-            ReceptiveFields() as fields,
-        ):
-            fields.start(image)
-            ledger = _Ledger(twin, fields, flops, activations)
+        with ExitStack() as modes:
+            # The last mode sees an operator first, before the counter takes it apart.
+            modes.enter_context(torch.device("meta"))
+            flops = modes.enter_context(FlopCounterMode(display=False))
+            activations = modes.enter_context(_Activations())
+            ledger = None
+            if by_layer:
+                fields = modes.enter_context(ReceptiveFields())
+                fields.start(image)
+                ledger = _Ledger(twin, fields, flops, activations)
             try:
                 whole(twin, image)
             except (RuntimeError, AssertionError, ValueError, IndexError) as error:
                 raise _refusal(error, input_size, net) from error
     return Cost(
-        params=sum(p.numel() for p in net.parameters()) + _frozen(net),
+        params=parameters(net),
         trainable_params=sum(p.numel() for p in net.parameters() if p.requires_grad),
         macs=flops.get_total_flops() // 2,
         activations=activations.elements,
         input_size=input_size,
-        layers=list(ledger.rows()),
+        layers=[] if ledger is None else list(ledger.rows()),
     )
+
+
+def parameters(net: nn.Module) -> int:
+    """What `Cost.params` is; nothing is run."""
+    return sum(p.numel() for p in net.parameters()) + _frozen(net)
 
 
 def _frozen(net: nn.Module) -> int:

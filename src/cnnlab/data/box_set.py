@@ -16,7 +16,7 @@ from cnnlab.data.box_files import BoxFiles
 from cnnlab.data.box_transforms import BoxEvalTransform, BoxTrainTransform
 from cnnlab.data.check_boxes import check_boxes
 from cnnlab.data.loader import Loader
-from cnnlab.data.module import DataModule, Splits
+from cnnlab.data.module import DataModule, Outline, Splits
 from cnnlab.data.pairing import NUM_NAMED, there
 from cnnlab.data.splits import hold_out
 from cnnlab.errors import UserError
@@ -95,6 +95,11 @@ class BoxSet(DataModule):
             UserError: files are missing or wrong; says what was looked for.
         """
         raise NotImplementedError(type(self).__name__)
+
+    def outline(self) -> Outline | None:
+        if self.chosen is None or self._size is None:
+            return super().outline()
+        return Outline(len(self.chosen), 3, self._size)
 
     def there(self, *names: str) -> Path:
         """The first of `root/NAME` that is there; see `pairing.there`."""

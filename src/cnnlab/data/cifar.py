@@ -9,6 +9,7 @@ import torch
 
 from cnnlab.data.downloadable import Downloadable
 from cnnlab.data.in_memory import MemorySource
+from cnnlab.data.module import Outline
 from cnnlab.errors import UserError
 
 
@@ -95,6 +96,7 @@ class Cifar(Downloadable):
 class Cifar10(Cifar):
     """50,000 training and 10,000 test images of 10 classes."""
 
+    published = Outline(10, 3, (32, 32))
     torchvision_name = "CIFAR10"
     folder = "cifar-10-batches-py"
     train_files = tuple(f"data_batch_{i}" for i in range(1, 6))
@@ -106,6 +108,7 @@ class Cifar10(Cifar):
 class Cifar100(Cifar):
     """50,000 training and 10,000 test images of 100 classes (the fine labels)."""
 
+    published = Outline(100, 3, (32, 32))
     torchvision_name = "CIFAR100"
     folder = "cifar-100-python"
     train_files = ("train",)

@@ -12,7 +12,7 @@ from cnnlab.data.batch import Batch, Boxes, whole_frame
 from cnnlab.data.box_table import rows_of
 from cnnlab.data.digits import TEST_FRACTION
 from cnnlab.data.mask_module import MaskModule
-from cnnlab.data.module import Splits
+from cnnlab.data.module import Outline, Splits
 from cnnlab.data.scenes import SIDE, Scenes, compose
 from cnnlab.data.source import BatchSource
 from cnnlab.data.splits import hold_out
@@ -99,6 +99,9 @@ class DigitScenes(MaskModule):
             raise UserError(
                 f"data.augment.padding={self.augment.padding}: scenes with boxes are not cropped; 0"
             )
+
+    def outline(self) -> Outline | None:
+        return Outline(10 if self.gives_boxes else 11, 3, self._size or (SIDE, SIDE))
 
     def read(self) -> Splits:
         levels, labels = load_digits(return_X_y=True)

@@ -5,7 +5,7 @@ from sklearn.datasets import load_digits
 from torch.nn import functional as F
 
 from cnnlab.data.in_memory import InMemory, MemorySource
-from cnnlab.data.module import Splits
+from cnnlab.data.module import Outline, Splits
 from cnnlab.data.splits import hold_out
 
 TEST_FRACTION = 0.2
@@ -18,6 +18,8 @@ class Digits(InMemory):
     crop by a few pixels nearly no change), one channel. 20 % is the test split, `val_fraction` of
     all is val, both stratified and both by `split_seed`.
     """
+
+    published = Outline(10, 1, (32, 32))
 
     def read(self) -> Splits:
         levels, labels = load_digits(return_X_y=True)

@@ -9,6 +9,7 @@ from torchvision import datasets
 
 from cnnlab.data.downloadable import Downloadable
 from cnnlab.data.in_memory import MemorySource
+from cnnlab.data.module import Outline
 from cnnlab.errors import UserError
 
 FOLDER = "FashionMNIST/raw"
@@ -20,6 +21,7 @@ class FashionMnist(Downloadable):
     `val_fraction` of train is held out for val.
     """
 
+    published = Outline(10, 1, (28, 28))
     torchvision_name = "FashionMNIST"
     files = tuple(
         f"{FOLDER}/{split}-{kind}-ubyte"

@@ -14,7 +14,7 @@ from cnnlab.data.loader import Loader
 from cnnlab.data.mask_files import MaskFiles, Pairs
 from cnnlab.data.mask_module import MaskModule
 from cnnlab.data.mask_transforms import MaskEvalTransform, MaskTrainTransform
-from cnnlab.data.module import Splits
+from cnnlab.data.module import Outline, Splits
 from cnnlab.data.names import Names
 from cnnlab.data.pairing import NUM_NAMED, PairNames, there
 from cnnlab.data.splits import hold_out
@@ -74,6 +74,11 @@ class MaskSet(MaskModule):
             UserError: files are missing; says what was looked for.
         """
         raise NotImplementedError(type(self).__name__)
+
+    def outline(self) -> Outline | None:
+        if self.values is None:
+            return super().outline()
+        return Outline(len(ClassMap(self.values).classes), 3, self._size)
 
     def there(self, *names: str) -> Path:
         """The first of `root/NAME` that is there; see `pairing.there`."""

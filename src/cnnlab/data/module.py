@@ -37,6 +37,16 @@ class Splits(NamedTuple):
     """Whether the test split is the validation split (ImageNet), so that the record says so."""
 
 
+class Outline(NamedTuple):
+    """What a net has to know of a set before it is built."""
+
+    num_classes: int
+    channels: int
+    """3, or 1 for grey."""
+    image_size: tuple[int, int] | None
+    """Height and width in pixels that the net sees; None: those it is made for."""
+
+
 class DataModule(LightningDataModule):
     """A set of images. A subclass implements `read`; keys of its own go into its own `__init__`.
 
@@ -61,6 +71,8 @@ class DataModule(LightningDataModule):
     only: ClassVar[dict[str, Any]] = {}
     """Keys that must have this value, since the set has no other; those of the bases hold too.
     Read statically."""
+    published: ClassVar[Outline | None] = None
+    """Of a set that is the same everywhere, what `read` finds; None: its files tell."""
 
     classes: list[str]
     channels: int
@@ -123,6 +135,14 @@ class DataModule(LightningDataModule):
 
     def serve(self, tasks: Sequence[str]) -> None:
         """Told before `setup` what the task is: a set with several kinds of targets gives its."""
+
+    def outline(self) -> Outline | None:
+        """What a net has to know; before `setup` None where the set's files have to tell it."""
+        if self.splits is not None:
+            return Outline(len(self.classes), self.channels, self._size)
+        if self.published is None:
+            return None
+        return self.published._replace(image_size=self._size or self.published.image_size)
 
     def setup(self, stage: str | None = None) -> None:
         """Read the splits, once.

@@ -1,0 +1,1 @@
+"""Ablations: arms at equal cost, run together."""
