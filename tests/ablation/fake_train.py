@@ -14,15 +14,13 @@ import time
 from pathlib import Path
 
 words = dict(word.split("=", 1) for word in sys.argv[1:])
-resumed = "resume" in words
-folder = Path(words["resume"] if resumed else os.environ["CNNLAB_JOB_FOLDER"])
+folder = Path(os.environ["CNNLAB_JOB_FOLDER"])
+checkpoint = folder / "checkpoints" / "last.ckpt"
+resumed = checkpoint.exists()
 job = json.loads(os.environ["CNNLAB_JOB"])
 record = folder / "run.json"
-if resumed:
-    old = json.loads(record.read_text())
-    words = dict(word.split("=", 1) for word in old["overrides"]) | words
-elif record.exists():
-    sys.exit("a new run in a folder that has one")
+if record.exists() != resumed:
+    sys.exit("a record and no checkpoint, or the other way round")
 crash = words.get("crash") if Path(words.get("broken", "/none")).exists() else None
 if crash == "refuse":
     print("error: data.root=/nowhere: not there", file=sys.stderr)
@@ -35,7 +33,7 @@ fields = {
     "identity": "what auto became" if "auto" in words else identity,
     "job": job,
     "seed": int(words["seed"]),
-    "overrides": [f"{k}={v}" for k, v in words.items() if k != "resume"],
+    "overrides": sys.argv[1:],
     "config": {"trainer": {"max_epochs": int(words["epochs"])}},
     "metrics": {},
     "best": None,
@@ -58,7 +56,6 @@ def trace(event: str) -> None:
 
 if "deaf" in words:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-checkpoint = folder / "checkpoints" / "last.ckpt"
 checkpoint.parent.mkdir(exist_ok=True)
 write()
 trace("resumed" if resumed else "started")

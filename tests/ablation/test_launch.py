@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from cnnlab.ablation.attempt import Order, make_ready
+from cnnlab.ablation.attempt import Order
 from cnnlab.ablation.job import Job, Plan
 from cnnlab.ablation.job_state import TAIL, read_progress, read_state
 from cnnlab.ablation.launch import launch
@@ -385,18 +385,6 @@ def test_jobs_share_cores_and_gpus(study, monkeypatch, capfd):
     share = str(max(1, len(os.sched_getaffinity(0)) // 4))
     assert said["a-s2"] == [share, "PASSIVE", "7"]
     assert [said[name][2] for name in ("b-s1", "b-s2")] == ["4", "7"]
-
-
-def test_secret_words_are_typed_again_when_a_run_goes_on(study):
-    job = study.plan().jobs[0]
-    (job.folder / "checkpoints").mkdir(parents=True)
-    (job.folder / "checkpoints" / "last.ckpt").touch()
-    record = {"status": "stopped", "identity": job.identity}
-    record["overrides"] = ["seed=1", "logger.wandb.api_key=<redacted>"]
-    (job.folder / "run.json").write_text(json.dumps(record))
-    job.words.append("logger.wandb.api_key=hush-hush")
-    order = Order("study", job, FAKE, {}, None, None, "all")
-    assert make_ready(order) == ["logger.wandb.api_key=hush-hush", f"resume={job.folder}"]
 
 
 def test_progress_is_read_from_the_end_of_a_long_file(tmp_path):

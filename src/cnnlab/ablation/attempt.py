@@ -1,6 +1,7 @@
 """One attempt at a job, on whichever machine: claim it, make its folder ready, run `train.py`.
 
-A run that is half done goes on from its last checkpoint; without one it starts over.
+A run that is half done goes on from its last checkpoint (`train.py` sees to it); without one it
+starts over.
 """
 
 import json
@@ -18,7 +19,6 @@ from cnnlab.ablation.claim import claim
 from cnnlab.ablation.job import FOLDER, JOB, Job, job_variables
 from cnnlab.ablation.job_state import LOG, OUTCOME, JobState, read_state
 from cnnlab.atomic import write_json
-from cnnlab.config.resuming import MARK
 from cnnlab.tracking.redact import Redactor
 
 ELSEWHERE = 75
@@ -83,9 +83,9 @@ class Attempt:
                 return 0
             if self._stopping:
                 return 128 + signal.SIGINT
-            words = make_ready(self.order)
+            make_ready(self.order)
             before = _written(folder)
-            code = self._train(words, lock)
+            code = self._train(lock)
             self._note(code, spoke=_written(folder) != before)
             return code
         finally:
@@ -116,7 +116,7 @@ class Attempt:
         again = self.order.stale == "rerun" and state.outdated(self.order.job, self.order.commit)
         return state.status == "finished" and not again
 
-    def _train(self, words: list[str], lock: int) -> int:
+    def _train(self, lock: int) -> int:
         order, folder = self.order, self.order.job.folder
         about = json.dumps(job_variables(order.multirun, order.job))
         variables = {FOLDER: str(folder), JOB: about, "PYTHONUNBUFFERED": "1"} | order.variables
@@ -124,7 +124,7 @@ class Attempt:
             log.write(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode())
             log.flush()
             self._child = subprocess.Popen(
-                [*order.command, *words],
+                [*order.command, *order.job.words],
                 env=os.environ | variables,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -162,8 +162,12 @@ class Attempt:
         write_json(folder / OUTCOME, outcome)
 
 
-def make_ready(order: Order) -> list[str]:
-    """Prepare the folder of a job that is claimed; the words of the `train.py` to start."""
+def make_ready(order: Order) -> None:
+    """Prepare the folder of a job that is claimed.
+
+    Where a checkpoint is left there, `train.py` goes on from it by itself; else the folder is
+    emptied, but for the log.
+    """
     job, state = order.job, read_state(order.job.folder)
     other = state.other_config(job)  # such a run cannot be continued
     if other or (order.stale == "rerun" and state.outdated(job, order.commit)):
@@ -172,13 +176,12 @@ def make_ready(order: Order) -> list[str]:
     job.folder.mkdir(parents=True, exist_ok=True)
     (job.folder / OUTCOME).unlink(missing_ok=True)
     if state.resumable:
-        return [*_hidden(job), f"resume={job.folder}"]
+        return
     for path in job.folder.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         elif path.name != LOG:
             path.unlink()
-    return job.words
 
 
 def move_aside(folder: Path) -> Path:
@@ -198,13 +201,6 @@ def trim(folder: Path, keep: str) -> None:
     if keep == "none":
         for name in ("weights", "backbone"):
             (folder / f"{name}.safetensors").unlink(missing_ok=True)
-
-
-def _hidden(job: Job) -> list[str]:
-    """The words whose value the record does not keep; `resume=` knows the others."""
-    overrides = json.loads((job.folder / "run.json").read_text()).get("overrides", [])
-    keys = {word.partition("=")[0] for word in overrides if MARK in word}
-    return [word for word in job.words if word.partition("=")[0] in keys]
 
 
 def _written(folder: Path) -> int:

@@ -10,6 +10,7 @@ from typing import Self
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 _ORDER = ("running", "elsewhere", "failed", "stopped", "waiting", "finished")
 """What a person looks for first; a terminal has few lines."""
@@ -92,8 +93,9 @@ def draw(rows: Sequence[Row], metric: str, caption: str, lines: int) -> Table:
         table.add_column(title, justify="right", no_wrap=True)
     first = sorted(rows, key=lambda row: _ORDER.index(row.state))
     for row in first[: max(lines, 1)]:
-        state = f"[{style}]{row.state}[/]" if (style := _STYLE.get(row.state)) else row.state
-        table.add_row(row.arm, str(row.seed), state, row.epoch, row.metric, row.left)
+        state = Text(row.state, _STYLE.get(row.state, ""))
+        # As Text, for a bracket in an arm's name is no markup.
+        table.add_row(Text(row.arm), str(row.seed), state, row.epoch, row.metric, row.left)
     hidden = len(first) - max(lines, 1)
     table.caption = caption + (f"; {hidden} not shown" if hidden > 0 else "")
     return table

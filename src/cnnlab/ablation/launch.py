@@ -109,7 +109,7 @@ def _conclude(plan: Plan, known: Mapping[str, JobState], signum: int | None) -> 
     open_ = sum(state.status != "finished" for state in states)
     print(f"\n{final_table(plan, states)}\n", flush=True)
     again = f"repeat the command: {_command()}"
-    if signum is not None:
+    if signum is not None and open_:
         print(f"stopped   {open_} of {len(states)} runs are to do; to go on, {again}")
         return 128 + signum
     if open_:

@@ -13,6 +13,8 @@ from cnnlab.ablation.attempt import Order
 from cnnlab.ablation.job import Job
 from cnnlab.ablation.job_process import STOPS
 
+AT_ONCE = "CNNLAB_JOBS"
+"""The variable that tells a job how many share its machine: times measured there mean nothing."""
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
@@ -93,6 +95,7 @@ class LocalPool:
         variables = {name: str(self._threads(job)) for name in _THREADS}
         # Threads that wait must not spin: they would take the cores of the other jobs.
         variables["OMP_WAIT_POLICY"] = "PASSIVE"
+        variables[AT_ONCE] = str(self._jobs)
         if self._jobs > 1 and self._gpus:
             variables["CUDA_VISIBLE_DEVICES"] = self._gpus[slot % len(self._gpus)]
         return variables

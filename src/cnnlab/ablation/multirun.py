@@ -67,7 +67,7 @@ class Multirun:
     def run(self, stops: Stops) -> None:
         """Until all ended, or those under way were stopped."""
         stopping = killing = False
-        while self._waiting or self._elsewhere or self._pool.running:
+        while self._pool.running or ((self._waiting or self._elsewhere) and not stopping):
             if stops.signum is not None and not stopping:
                 stopping = True
                 self._stop()
@@ -95,7 +95,6 @@ class Multirun:
         self._pool.start([self._orders[job.name] for job in jobs])
 
     def _stop(self) -> None:
-        self._waiting, self._elsewhere = [], []
         if count := len(self._pool.running):
             self._shown.say(f"stopping {count} jobs, which write their record; Ctrl-C kills them")
         self._pool.stop()

@@ -1,12 +1,12 @@
 """Runs that are there from another config or another commit: said before anything starts."""
 
+import json
 from contextlib import suppress
 from typing import Any
 
 from cnnlab.ablation.attempt import STALE
 from cnnlab.ablation.job import Job, Plan
 from cnnlab.ablation.job_state import JobState
-import json
 from cnnlab.config import compose
 from cnnlab.config.resuming import MARK
 from cnnlab.errors import UserError

@@ -6,6 +6,7 @@ from io import StringIO
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from cnnlab.ablation.job import Plan
 from cnnlab.ablation.job_state import LOG, JobState
@@ -38,7 +39,7 @@ def final_table(plan: Plan, states: list[JobState]) -> str:
         done = [state for state in mine if state.status == "finished"]
         values = [v for state in done if (v := state.metrics.get(metric or "")) is not None]
         counts = f"{len(done)} of {len(mine)}" if len(done) < len(mine) else str(len(done))
-        table.add_row(arm, counts, *_spread(values), *_cost(done))
+        table.add_row(Text(arm), counts, *_spread(values), *_cost(done))
     out = StringIO()
     Console(file=out, width=200, color_system=None).print(table)
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
