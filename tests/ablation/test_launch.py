@@ -55,7 +55,8 @@ class Study:
     def spawn(self, *, jobs: int = 1) -> subprocess.Popen[str]:
         """The same as a program of its own, which can be killed."""
         code = (
-            "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; import test_launch\n"
+            "import sys; sys.path.insert(0, sys.argv[1])\n"
+            "from pathlib import Path; import test_launch\n"
             "study = test_launch.Study(Path(sys.argv[2])); study.words = sys.argv[4:]\n"
             "sys.exit(study.launch(jobs=int(sys.argv[3])))"
         )
@@ -93,8 +94,11 @@ def wait_for() -> Callable[[Callable[[], object]], None]:
     return wait
 
 
-DONE_ONCE = {f"{name} {event}": 1 for name in ("a-s1", "a-s2", "b-s1", "b-s2")
-             for event in ("started", "epoch 0", "epoch 1")}
+DONE_ONCE = {
+    f"{name} {event}": 1
+    for name in ("a-s1", "a-s2", "b-s1", "b-s2")
+    for event in ("started", "epoch 0", "epoch 1")
+}
 # By hand: 0.5 + 1/16 and 0.5 + 2/16; two values that differ by d have sd d / sqrt(2).
 ROW_A = ["a", "2", "0.5938", "0.0442", "0.25", "-"]
 ROW_B = ["b", "2", "0.3438", "0.0442", "0.25", "-"]
@@ -296,8 +300,11 @@ def test_outdated_runs_are_refused_kept_or_run_again(study, capsys, monkeypatch,
     study.of["b-s1"] = ["value=0.75"]
     assert study.launch(stale="rerun") == 0
     moved = sorted(path.name for path in (study.folder / ".stale").iterdir())
-    assert moved == (["b-s1-1"] if what == "config" else [f"{n}-1" for n in sorted(
-        ("a-s1", "a-s2", "b-s1", "b-s2"))])
+    assert moved == (
+        ["b-s1-1"]
+        if what == "config"
+        else [f"{n}-1" for n in sorted(("a-s1", "a-s2", "b-s1", "b-s2"))]
+    )
     assert read_state(study.folder / ".stale" / "b-s1-1").metrics == {"test/top1": 0.3125}
     assert read_state(study.folder / "b-s1").metrics == {"test/top1": 0.75}
     assert study.launch() == 0  # and now nothing is outdated
@@ -409,8 +416,10 @@ def test_a_foreign_record_is_named_and_left_alone(study, text):
 
 @pytest.mark.parametrize(
     ("words", "named"),
-    [({"stale": "kept"}, "stale=kept: allowed: keep, rerun; did you mean 'keep'"),
-     ({"keep": "weight"}, "keep=weight: allowed: all, weights, none; did you mean 'weights'")],
+    [
+        ({"stale": "kept"}, "stale=kept: allowed: keep, rerun; did you mean 'keep'"),
+        ({"keep": "weight"}, "keep=weight: allowed: all, weights, none; did you mean 'weights'"),
+    ],
 )
 def test_wrong_words(study, words, named):
     with pytest.raises(UserError, match=named):

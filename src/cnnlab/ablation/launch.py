@@ -74,8 +74,7 @@ def launch(
             finished[job.name] = state
             trim(job.folder, keep)  # a kill may have come between its end and this
     orders = {
-        job.name: Order(plan.name, job, list(command), {}, commit, stale, keep)
-        for job in plan.jobs
+        job.name: Order(plan.name, job, list(command), {}, commit, stale, keep) for job in plan.jobs
     }
     with Stops() as stops, display() as shown:
         shown.say(_beginning(plan, list(finished), jobs if slurm is None else None))
@@ -140,9 +139,14 @@ def _write_plan(plan: Plan, commit: str | None) -> None:
         }
         for job in plan.jobs
     ]
-    fields = {"name": plan.name, "metric": plan.metric, "commit": commit, "jobs": jobs}
-    machine = {"command": paths.take([redactor.text(word) for word in sys.argv])}
-    fields["machine"] = machine | {"paths": paths.table}
+    command = paths.take([redactor.text(word) for word in sys.argv])
+    fields = {
+        "name": plan.name,
+        "metric": plan.metric,
+        "commit": commit,
+        "jobs": jobs,
+        "machine": {"command": command, "paths": paths.table},
+    }
     write_json(plan.folder / "plan.json", fields, indent=2)
 
 

@@ -39,7 +39,9 @@ def refuse_outdated(plan: Plan, states: list[JobState], commit: str | None) -> N
         parts.append(f"{len(configs)} of another config{detail}")
     if codes:
         older = sorted({one[:7] for state in codes for one in state.commits - {commit}})
-        parts.append(f"{len(codes)} of another commit ({', '.join(older[:_MANY])}; now {commit:.7})")
+        parts.append(
+            f"{len(codes)} of another commit ({', '.join(older[:_MANY])}; now {commit:.7})"
+        )
     raise UserError(
         f"stale=null: {plan.folder} holds {len(plan.jobs)} runs, {' and '.join(parts)}; allowed: "
         "keep (finished ones count as they are), rerun (they are moved to "
