@@ -147,7 +147,7 @@ class Multirun:
                 rows.append(self._under_way(job, "running" if job.name in running else "elsewhere"))
             elif state := self.states.get(job.name):
                 kind = "stopped" if state.status == "half-done" else state.status
-                rows.append(Row(job.arm, job.seed, kind, metric=self._value(state.metrics)))
+                rows.append(Row(job.arm, job.seed, kind, metric=self._cell(state.metrics)))
             else:
                 rows.append(Row(job.arm, job.seed, "waiting"))
         done = sum(state.status == "finished" for state in self.states.values())
@@ -160,7 +160,7 @@ class Multirun:
         epochs = f"{progress.epoch}/{state.epochs}" if state.epochs else ""
         mean, share = self._mean_s(), _share(state, progress)
         left = clock(mean * (1 - share)) if mean is not None else ""
-        return Row(job.arm, job.seed, kind, epochs, self._value(dict(progress.metrics)), left)
+        return Row(job.arm, job.seed, kind, epochs, self._cell(dict(progress.metrics)), left)
 
     def _ahead(self) -> str:
         """The time that is left, if those to come take as long as those that finished."""
@@ -187,6 +187,10 @@ class Multirun:
         keys = [key, key.replace("test/", "val/", 1)]
         found = [(one, value) for one in keys if (value := metrics.get(one)) is not None]
         return f"{found[0][0]} {found[0][1]:.4f}" if found else ""
+
+    def _cell(self, metrics: Mapping[str, float | None]) -> str:
+        """As `_value`, under a heading that names the metric."""
+        return self._value(metrics).removeprefix(f"{self._metric} ")
 
 
 def _share(state: JobState, progress: Progress) -> float:

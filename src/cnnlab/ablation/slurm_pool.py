@@ -80,6 +80,8 @@ class SlurmPool:
         if cluster not in CLUSTERS:
             raise UserError(f"slurm.cluster={cluster}: allowed: {', '.join(CLUSTERS)}")
         given = {KEYS[key]: value for key, value in options.items() if key != "cluster"}
+        if "slurm_setup" in given:
+            given["slurm_setup"] = list(given["slurm_setup"])  # submitit adds it to a list
         try:
             self._executor = submitit.AutoExecutor(plan.folder / ".slurm", cluster=cluster)
             self._executor.update_parameters(
