@@ -62,6 +62,8 @@ class Multirun:
         self._waiting = [job for job in plan.jobs if job.name not in finished]
         self._elsewhere: list[Job] = []
         self._began = time.time()
+        self._started: dict[str, float] = {}
+        self._took_s: list[float] = []
         self._next_show = self._next_look = 0.0
 
     def run(self, stops: Stops) -> None:
@@ -90,6 +92,7 @@ class Multirun:
 
     def _start(self, jobs: list[Job]) -> None:
         for job in jobs:
+            self._started[job.name] = time.monotonic()
             if not self._shown.live:
                 self._shown.say(f"start     {job.name}, output in {job.folder / LOG}")
         self._pool.start([self._orders[job.name] for job in jobs])
@@ -102,6 +105,7 @@ class Multirun:
     def _end(self, job: Job, code: int) -> None:
         if code == ELSEWHERE:
             self._elsewhere.append(job)
+            del self._started[job.name]
             self._say(job, "elsewhere", "another process runs it; waited for at the end")
         else:
             self._settle(job, self._read(job))
@@ -119,6 +123,8 @@ class Multirun:
     def _settle(self, job: Job, state: JobState) -> None:
         self.states[job.name] = state
         if state.status == "finished":
+            if job.name in self._started:
+                self._took_s.append(time.monotonic() - self._started[job.name])
             if not self._shown.live:
                 words = [self._value(state.metrics), self._ahead()]
                 self._say(job, "finished", ", ".join(word for word in words if word))
@@ -174,6 +180,9 @@ class Multirun:
         return f"about {clock(mean * (count - share) / max(at_once, 1))} left"
 
     def _mean_s(self) -> float | None:
+        """Of a finished job, start to end; else of earlier ones what their record says."""
+        if self._took_s:
+            return sum(self._took_s) / len(self._took_s)
         known = [s.seconds for s in self.states.values() if s.status == "finished" and s.seconds]
         return sum(known) / len(known) if known else None
 
