@@ -5,6 +5,7 @@ Most of it with a fake training that leaves a trace of every epoch it does.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,12 +15,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from cnnlab.ablation.attempt import Order
 from cnnlab.ablation.job import Job, Plan
 from cnnlab.ablation.job_state import TAIL, read_progress, read_state
 from cnnlab.ablation.launch import launch
+from cnnlab.config import compose
 from cnnlab.errors import UserError
+from cnnlab.tracking.identity import identity
 
 FAKE = [sys.executable, "-S", str(Path(__file__).with_name("fake_train.py"))]
 
@@ -83,12 +87,12 @@ def study(tmp_path: Path) -> Study:
 
 @pytest.fixture
 def wait_for() -> Callable[[Callable[[], object]], None]:
-    """Until something is true; an error after 20 seconds."""
+    """Until something is true; an error after a minute."""
 
     def wait(happened: Callable[[], object]) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not happened():
-            assert time.monotonic() < deadline, "it did not happen in 20 s"
+            assert time.monotonic() < deadline, "it did not happen in a minute"
             time.sleep(0.02)
 
     return wait
@@ -216,10 +220,12 @@ def test_what_another_launcher_failed_at_is_counted_not_repeated(study, wait_for
     said = ""
     assert second.stdout is not None
     while said.count("another process runs it") < 4:
-        said += second.stdout.readline()
+        line = second.stdout.readline()
+        assert line, said
+        said += line
     gate.touch()
-    assert first.wait(20) == 1
-    assert second.wait(20) == 1
+    assert first.wait(60) == 1
+    assert second.wait(60) == 1
     assert sum(study.trace().values()) == 8
 
 
@@ -230,7 +236,7 @@ def test_a_signal_stops_jobs_cleanly_and_a_repeat_goes_on(study, capsys, wait_fo
     launcher = study.spawn(jobs=2)
     wait_for(lambda: study.trace() >= Counter(["a-s1 epoch 0", "a-s2 epoch 0"]))
     launcher.send_signal(signum)
-    said, _ = launcher.communicate(timeout=20)
+    said, _ = launcher.communicate(timeout=60)
     assert launcher.returncode == 128 + signum
     assert "4 of 4 runs are to do; to go on, repeat the command" in said
     status = [read_state(study.folder / name).status for name in ("a-s1", "a-s2", "b-s1")]
@@ -249,7 +255,7 @@ def test_a_second_ctrl_c_kills(study, wait_for):
     time.sleep(0.7)
     assert launcher.poll() is None
     launcher.send_signal(signal.SIGINT)
-    assert launcher.wait(20) == 130
+    assert launcher.wait(60) == 130
     assert read_state(study.folder / "a-s1").status == "half-done"
 
 
@@ -274,7 +280,7 @@ def test_a_killed_job_leaves_its_claim_to_its_training(study, wait_for):
     launcher = study.spawn(jobs=4)
     wait_for(lambda: study.trace()["b-s2 epoch 0"])
     gate.touch()
-    said, _ = launcher.communicate(timeout=20)
+    said, _ = launcher.communicate(timeout=60)
     assert launcher.returncode == 0, said
     assert study.trace() == DONE_ONCE
 
@@ -308,6 +314,20 @@ def test_outdated_runs_are_refused_kept_or_run_again(study, capsys, monkeypatch,
     assert read_state(study.folder / ".stale" / "b-s1-1").metrics == {"test/top1": 0.3125}
     assert read_state(study.folder / "b-s1").metrics == {"test/top1": 0.75}
     assert study.launch() == 0  # and now nothing is outdated
+
+
+def test_the_keys_that_changed_are_named(study):
+    then = OmegaConf.to_container(compose(["optimizer.lr=0.1"]).cfg, resolve=True)
+    assert isinstance(then, dict)
+    then["trainer"] |= {"precision": "bf16-mixed", "threads": 2}  # what auto and null became
+    folder = study.folder / "a-s1"
+    folder.mkdir(parents=True)
+    record = {"status": "finished", "identity": identity(then), "config": then}
+    (folder / "run.json").write_text(json.dumps(record))
+    plan = study.plan()
+    plan.jobs[0].words[:] = ["optimizer.lr=0.2", "seed=0"]
+    with pytest.raises(UserError, match=re.escape("(a-s1: optimizer.lr=0.2 (was 0.1))")):
+        launch(plan, jobs=1, stale=None, keep="all", command=FAKE)
 
 
 def test_a_half_done_run_of_another_config_is_moved_not_continued(study):

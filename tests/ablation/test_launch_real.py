@@ -11,9 +11,11 @@ import pytest
 
 from cnnlab.ablation.job import Job, Plan
 from cnnlab.ablation.launch import launch
+from cnnlab.ablation.local_pool import AT_ONCE
 from cnnlab.config import compose
 from cnnlab.tracking.identity import identity
 from cnnlab.tracking.reading import read_run
+from train import run
 
 WORDS = [
     *("logger=none", "model=lenet5_modern", "trainer.max_epochs=3", "trainer.threads=1"),
@@ -38,6 +40,15 @@ def start(folder: Path) -> int:
 
 def final_table(printed: str) -> str:
     return printed[printed.rindex("arm ") :].split("\n\n")[0]
+
+
+def test_no_latency_beside_other_jobs(tmp_path, monkeypatch):
+    monkeypatch.setenv(AT_ONCE, "2")
+    short = [f"trainer.limit_{part}_batches=1" for part in ("train", "val", "test")]
+    composed = compose([*WORDS, *short, f"runs={tmp_path}"])
+    metrics = run(composed)
+    assert "cost/params_m" in metrics
+    assert metrics["cost/latency_ms"] is None
 
 
 @pytest.mark.slow

@@ -98,8 +98,8 @@ class Multirun:
         self._pool.start([self._orders[job.name] for job in jobs])
 
     def _stop(self) -> None:
-        if count := len(self._pool.running):
-            self._shown.say(f"stopping {count} jobs, which write their record; Ctrl-C kills them")
+        if names := ", ".join(job.name for job in self._pool.running):
+            self._shown.say(f"stopping  {names}; each writes its record. Ctrl-C again kills")
         self._pool.stop()
 
     def _end(self, job: Job, code: int) -> None:
