@@ -76,8 +76,10 @@ try:
             if not epoch:
                 file.write("step,epoch,time_s,key,value\n")
             file.write(f"{epoch},{epoch + 1},1.0,val/top1,0.{epoch + 1}\n")
+        part = checkpoint.with_suffix(".part")
+        part.write_text(str(epoch + 1))
+        part.rename(checkpoint)  # whole or absent, as the real one
         trace(f"epoch {epoch}")
-        checkpoint.write_text(str(epoch + 1))
     (folder / "weights.safetensors").write_text("")
     (folder / "backbone.safetensors").write_text("")
     best = {"key": "val/top1", "value": 0.5}
