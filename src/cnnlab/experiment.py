@@ -1,5 +1,6 @@
 """One run: its parts put together, driven, and told to the record."""
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
 
 from cnnlab import trainer as trainers
+from cnnlab.ablation.local_pool import AT_ONCE
 from cnnlab.complexity.count import count
 from cnnlab.complexity.table import cost_keys, summary_line
 from cnnlab.complexity.timing import latency_ms, peak_memory_mb
@@ -100,15 +102,19 @@ class Experiment:
         self.record.attach(mirrors)
 
     def measure_cost(self) -> None:
-        """Parameters, MACs, activations and latency at the size training sees, before training."""
+        """Parameters, MACs, activations and latency at the size training sees, before training.
+
+        Beside other jobs of a multirun no latency: it would say how busy the machine is.
+        """
         cost, latency = self.cost, None
         if self.trainer.is_global_zero:
-            latency = latency_ms(
-                self.task.net,
-                self.size,
-                self.trainer.strategy.root_device,
-                self.trainer.precision_plugin.forward_context,
-            )
+            if int(os.environ.get(AT_ONCE, "1")) == 1:
+                latency = latency_ms(
+                    self.task.net,
+                    self.size,
+                    self.trainer.strategy.root_device,
+                    self.trainer.precision_plugin.forward_context,
+                )
             self._say(f"net      {self.record.name}: {summary_line(cost, latency)}")
             if report := getattr(self.task.net.backbone, "load_report", None):
                 self._say(f"weights  {report}")

@@ -1,0 +1,156 @@
+"""Runs a plan's jobs and survives: each is a process of its own, and a repeat goes on.
+
+Nothing is remembered but what the run folders say, so after a crash, a kill or a power cut, and
+beside another person who started the same, the same command does what is left.
+"""
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cnnlab.ablation.attempt import KEEP, Order, trim
+from cnnlab.ablation.display import display
+from cnnlab.ablation.job import Plan
+from cnnlab.ablation.job_state import JobState, read_state
+from cnnlab.ablation.local_pool import LocalPool
+from cnnlab.ablation.multirun import Multirun, Pool
+from cnnlab.ablation.stale import STALE_CHOICES, refuse_outdated
+from cnnlab.ablation.stops import Stops
+from cnnlab.ablation.summary import final_table
+from cnnlab.atomic import write_json
+from cnnlab.config.folder import CONF
+from cnnlab.errors import UserError, nearest
+from cnnlab.tracking.environment import git
+from cnnlab.tracking.machine_paths import MachinePaths
+from cnnlab.tracking.redact import Redactor
+
+TRAIN = (sys.executable, str(CONF.parent / "train.py"))
+"""What a job's words are appended to."""
+_NAMED = 8
+
+
+def launch(
+    plan: Plan,
+    *,
+    jobs: int,
+    stale: str | None,
+    keep: str,
+    slurm: Mapping[str, Any] | None = None,
+    command: Sequence[str] = TRAIN,
+) -> int:
+    """Run what is left of `plan`; blocks until all is done or a signal came.
+
+    Finished runs are skipped, half-done ones go on from their last checkpoint, failed ones are
+    tried again, once. A job that another launcher works on is waited for at the end.
+
+    Args:
+        plan: composed and checked; folders, words and identities of its jobs.
+        jobs: how many run at once. On SLURM: at most, where it is more than 1.
+        stale: what becomes of runs from another config or commit: None (an error), `keep` or
+            `rerun`.
+        keep: what stays of finished runs on disk: `all`, `weights` or `none`.
+        slurm: see `slurm_pool`; None: this machine.
+        command: what runs a job, before its words.
+
+    Returns:
+        The exit code: 0 all finished, 1 not all, 128 + the signal that stopped it.
+
+    Raises:
+        UserError: outdated runs are there, or a value is not one of those named above.
+    """
+    _refuse("stale", stale, STALE_CHOICES)
+    _refuse("keep", keep, KEEP)
+    commit = (git() or {}).get("commit")
+    states = [read_state(job.folder) for job in plan.jobs]
+    if stale is None:
+        refuse_outdated(plan, states, commit)
+    pool = _pool(plan, jobs, slurm)
+    _write_plan(plan, commit)
+    finished: dict[str, JobState] = {}
+    for job, state in zip(plan.jobs, states, strict=True):
+        if state.status == "finished" and (stale != "rerun" or not state.outdated(job, commit)):
+            finished[job.name] = state
+            trim(job.folder, keep)  # a kill may have come between its end and this
+    orders = {
+        job.name: Order(plan.name, job, list(command), {}, commit, stale, keep) for job in plan.jobs
+    }
+    with Stops() as stops, display() as shown:
+        shown.say(_beginning(plan, list(finished), jobs if slurm is None else None))
+        multirun = Multirun(plan, pool, orders, finished, shown)
+        multirun.run(stops)
+    return _conclude(plan, multirun.states, stops.signum)
+
+
+def _pool(plan: Plan, jobs: int, slurm: Mapping[str, Any] | None) -> Pool:
+    if slurm is None:
+        return LocalPool(jobs)
+    from cnnlab.ablation.slurm_pool import SlurmPool
+
+    return SlurmPool(plan, jobs, slurm)
+
+
+def _beginning(plan: Plan, finished: list[str], jobs: int | None) -> str:
+    line = f"multirun  {plan.name}: {len(plan.jobs)} runs in {plan.folder}"
+    if jobs is not None and jobs > 1:
+        line += f", {jobs} at a time"
+    if finished:
+        more = f" and {len(finished) - _NAMED} more" if len(finished) > _NAMED else ""
+        names = ", ".join(finished[:_NAMED])
+        line += f"\nskip      {len(finished)} that finished before: {names}{more}"
+    return line
+
+
+def _conclude(plan: Plan, known: Mapping[str, JobState], signum: int | None) -> int:
+    # Jobs that no attempt settled were not begun, or are another launcher's.
+    states = [known.get(job.name, JobState("new")) for job in plan.jobs]
+    open_ = sum(state.status != "finished" for state in states)
+    print(f"\n{final_table(plan, states)}\n", flush=True)
+    again = f"repeat the command: {_command()}"
+    if signum is not None and open_:
+        print(f"stopped   {open_} of {len(states)} runs are to do; to go on, {again}")
+        return 128 + signum
+    if open_:
+        print(f"open      {open_} of {len(states)} runs; to try only them again, {again}")
+        return 1
+    print(f"finished  all {len(states)} runs; python -m cnnlab compare {plan.folder}")
+    return 0
+
+
+def _command() -> str:
+    return shlex.join([os.path.basename(sys.executable), *sys.argv])
+
+
+def _write_plan(plan: Plan, commit: str | None) -> None:
+    """`ablation.json` and `plan.json`, for those who read the folder without the configs."""
+    words = [word for job in plan.jobs for word in job.words]
+    redactor, paths = Redactor({}, words, os.environ), MachinePaths()
+    if plan.ablation is not None:
+        write_json(plan.folder / "ablation.json", plan.ablation, indent=2)
+    jobs = [
+        {
+            "arm": job.arm,
+            "seed": job.seed,
+            "folder": job.name,
+            "identity": job.identity,
+            "cost": job.cost,
+            "words": [paths.take(redactor.text(word)) for word in job.words],
+        }
+        for job in plan.jobs
+    ]
+    command = paths.take([redactor.text(word) for word in sys.argv])
+    fields = {
+        "name": plan.name,
+        "metric": plan.metric,
+        "commit": commit,
+        "jobs": jobs,
+        "machine": {"command": command, "paths": paths.table},
+    }
+    write_json(plan.folder / "plan.json", fields, indent=2)
+
+
+def _refuse(key: str, value: str | None, allowed: Sequence[str]) -> None:
+    if value is not None and value not in allowed:
+        listed = ", ".join(allowed)
+        raise UserError(f"{key}={value}: allowed: {listed}{nearest(value, allowed)}")

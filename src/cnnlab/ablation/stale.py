@@ -1,0 +1,72 @@
+"""Runs that are there from another config or another commit: said before anything starts."""
+
+import json
+from contextlib import suppress
+from typing import Any
+
+from cnnlab.ablation.attempt import STALE
+from cnnlab.ablation.job import Job, Plan
+from cnnlab.ablation.job_state import JobState
+from cnnlab.config import compose
+from cnnlab.config.resuming import MARK
+from cnnlab.errors import UserError
+from cnnlab.tracking.identity import differences
+
+STALE_CHOICES = ("keep", "rerun")
+_MANY = 4
+
+
+def refuse_outdated(plan: Plan, states: list[JobState], commit: str | None) -> None:
+    """Stop where repeating the command would mix runs that are not the same experiment.
+
+    Args:
+        plan: the multirun.
+        states: of its jobs, in their order.
+        commit: of the code now; None: unknown.
+
+    Raises:
+        UserError: how many runs are outdated, by what, and what `stale` would do.
+    """
+    pairs = list(zip(plan.jobs, states, strict=True))
+    configs = [job for job, state in pairs if state.other_config(job)]
+    codes = [state for _, state in pairs if state.other_code(commit)]
+    if not configs and not codes:
+        return
+    parts = []
+    if configs:
+        changed = _changed(configs[0])
+        detail = f" ({configs[0].name}{f': {changed}' if changed else ''})"
+        parts.append(f"{len(configs)} of another config{detail}")
+    if codes:
+        older = sorted({one[:7] for state in codes for one in state.commits - {commit}})
+        parts.append(
+            f"{len(codes)} of another commit ({', '.join(older[:_MANY])}; now {commit:.7})"
+        )
+    raise UserError(
+        f"stale=null: {plan.folder} holds {len(plan.jobs)} runs, {' and '.join(parts)}; allowed: "
+        "keep (finished ones count as they are), rerun (they are moved to "
+        f"{plan.folder / STALE} and run again)"
+    )
+
+
+def _changed(job: Job) -> str:
+    """The keys that differ, where the record and the words of `job` tell."""
+    with suppress(UserError, OSError):
+        from omegaconf import OmegaConf
+
+        now: Any = OmegaConf.to_container(compose(job.words).cfg, resolve=True)
+        then = json.loads((job.folder / "run.json").read_text()).get("config") or {}
+        found = {
+            key: values
+            for key, values in differences(now, then).items()
+            # `auto` became something; paths and secrets are not kept.
+            if values[0] not in ("auto", None) and not _unreadable(values[1])
+        }
+        listed = [f"{key}={new} (was {old})" for key, (new, old) in found.items()]
+        more = f" and {len(listed) - _MANY} more" if len(listed) > _MANY else ""
+        return ", ".join(listed[:_MANY]) + more
+    return ""
+
+
+def _unreadable(value: Any) -> bool:
+    return isinstance(value, str) and ("$PATH" in value or MARK in value)

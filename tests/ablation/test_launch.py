@@ -1,0 +1,446 @@
+"""Jobs in processes of their own: crashes, kills, repeats, and two people at once.
+
+Most of it with a fake training that leaves a trace of every epoch it does.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from cnnlab.ablation.attempt import Order
+from cnnlab.ablation.job import Job, Plan
+from cnnlab.ablation.job_state import TAIL, read_progress, read_state
+from cnnlab.ablation.launch import launch
+from cnnlab.config import compose
+from cnnlab.errors import UserError
+from cnnlab.tracking.identity import identity
+
+FAKE = [sys.executable, "-S", str(Path(__file__).with_name("fake_train.py"))]
+
+
+class Study:
+    """Arms `a` and `b` with seeds 1 and 2, two epochs each, in `folder`.
+
+    `words` are added to all jobs, `of` to single ones by name.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.trace_file = folder.parent / "trace"
+        self.words: list[str] = ["epochs=2"]
+        self.of: dict[str, list[str]] = {}
+        self.identities: dict[str, str] = {}
+        self.metric: str | None = "test/top1"
+
+    def plan(self) -> Plan:
+        jobs = []
+        for arm, base in (("a", 0.5), ("b", 0.25)):
+            for seed in (1, 2):
+                name = f"{arm}-s{seed}"
+                own = [f"seed={seed}", f"value={base + seed / 16}", f"trace={self.trace_file}"]
+                words = [*self.words, *own, *self.of.get(name, [])]
+                identity = self.identities.get(name, f"identity of {name}")
+                jobs.append(Job(arm, seed, words, self.folder / name, identity, None))
+        return Plan("study", self.folder, {"claim": "a beats b"}, jobs, self.metric)
+
+    def launch(self, *, jobs: int = 2, stale: str | None = None, keep: str = "all", **more) -> int:
+        return launch(self.plan(), jobs=jobs, stale=stale, keep=keep, command=FAKE, **more)
+
+    def spawn(self, *, jobs: int = 1) -> subprocess.Popen[str]:
+        """The same as a program of its own, which can be killed."""
+        code = (
+            "import sys; sys.path.insert(0, sys.argv[1])\n"
+            "from pathlib import Path; import test_launch\n"
+            "study = test_launch.Study(Path(sys.argv[2])); study.words = sys.argv[4:]\n"
+            "sys.exit(study.launch(jobs=int(sys.argv[3])))"
+        )
+        here = str(Path(__file__).parent)
+        return subprocess.Popen(
+            [sys.executable, "-c", code, here, str(self.folder), str(jobs), *self.words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=os.environ | {"COLUMNS": "100"},
+        )
+
+    def trace(self) -> Counter[str]:
+        """How often each thing was done: `a-s1 started`, `a-s1 epoch 0`, ..."""
+        if not self.trace_file.exists():
+            return Counter()
+        return Counter(self.trace_file.read_text().splitlines())
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    return Study(tmp_path / "runs" / "study")
+
+
+@pytest.fixture
+def wait_for() -> Callable[[Callable[[], object]], None]:
+    """Until something is true; an error after a minute."""
+
+    def wait(happened: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 60
+        while not happened():
+            assert time.monotonic() < deadline, "it did not happen in a minute"
+            time.sleep(0.02)
+
+    return wait
+
+
+DONE_ONCE = {
+    f"{name} {event}": 1
+    for name in ("a-s1", "a-s2", "b-s1", "b-s2")
+    for event in ("started", "epoch 0", "epoch 1")
+}
+# By hand: 0.5 + 1/16 and 0.5 + 2/16; two values that differ by d have sd d / sqrt(2).
+ROW_A = ["a", "2", "0.5938", "0.0442", "0.25", "-"]
+ROW_B = ["b", "2", "0.3438", "0.0442", "0.25", "-"]
+
+
+def table(printed: str) -> list[list[str]]:
+    """The rows of the final table, cell by cell."""
+    lines = printed.splitlines()
+    start = max(i for i, line in enumerate(lines) if line.startswith("arm "))
+    rows = []
+    for line in lines[start + 1 :]:
+        if not line.strip():
+            break
+        rows.append(line.split())
+    return rows
+
+
+def test_all_jobs_run_once_and_are_skipped_when_repeated(study, capsys):
+    assert study.launch() == 0
+    assert table(capsys.readouterr().out) == [ROW_A, ROW_B]
+    assert study.trace() == DONE_ONCE
+    assert study.launch() == 0
+    said = capsys.readouterr().out
+    assert "4 that finished before: a-s1, a-s2, b-s1, b-s2" in said
+    assert table(said) == [ROW_A, ROW_B]
+    assert study.trace() == DONE_ONCE
+
+
+def test_what_runs_is_written_beside_the_runs(study):
+    study.of["a-s1"] = ["logger.wandb.api_key=0123456789abcdef", "data.root=/home/someone/data"]
+    study.launch()
+    assert json.loads((study.folder / "ablation.json").read_text()) == {"claim": "a beats b"}
+    text = (study.folder / "plan.json").read_text()
+    plan = json.loads(text)
+    assert [job["folder"] for job in plan["jobs"]] == ["a-s1", "a-s2", "b-s1", "b-s2"]
+    assert "0123456789abcdef" not in text
+    machine = plan.pop("machine")
+    assert "/home/someone/data" in machine["paths"].values()
+    assert "/home" not in json.dumps(plan)
+
+
+@pytest.mark.parametrize(
+    ("crash", "reason"),
+    [
+        ("error", "RuntimeError: out of luck"),
+        ("kill", "killed by SIGKILL (out of memory?)"),
+        ("silent", "exit code 0"),
+        ("refuse", "error: data.root=/nowhere: not there"),
+    ],
+)
+def test_a_crash_touches_no_other_job_and_is_retried_alone(study, capsys, crash, reason):
+    broken = study.folder.parent / "broken"
+    broken.parent.mkdir()
+    broken.touch()
+    study.of["a-s2"] = [f"crash={crash}", f"broken={broken}"]
+    assert study.launch() == 1
+    said = capsys.readouterr().out
+    rows = table(said)
+    assert rows[0] == ["a", "1", "of", "2", "0.5625", "-", "0.25", "-"]
+    assert rows[1] == ROW_B
+    assert f"failed    a-s2: {reason} ({study.folder}/a-s2/log.txt)" in said.split("arm ")[-1]
+    before = study.trace()
+    broken.unlink()
+    assert study.launch() == 0
+    assert table(capsys.readouterr().out) == [ROW_A, ROW_B]
+    again = study.trace() - before
+    # It had a checkpoint of its first epoch, where it got so far.
+    assert again == (
+        {"a-s2 started": 1, "a-s2 epoch 0": 1, "a-s2 epoch 1": 1}
+        if crash == "refuse"
+        else {"a-s2 resumed": 1, "a-s2 epoch 1": 1}
+    )
+
+
+def test_sigkill_of_the_launcher_ends_its_jobs_and_a_repeat_goes_on(study, capsys, wait_for):
+    gate = study.folder.parent / "gate"
+    study.words = ["epochs=2", f"gate={gate}"]
+    launcher = study.spawn(jobs=2)
+    wait_for(lambda: study.trace() >= Counter(["a-s1 epoch 0", "a-s2 epoch 0"]))
+    launcher.kill()
+    launcher.wait()
+    gate.touch()  # would let a job that still lives go on
+    time.sleep(0.3)
+    assert study.trace() == {
+        f"{name} {event}": 1 for name in ("a-s1", "a-s2") for event in ("started", "epoch 0")
+    }
+    assert study.launch() == 0
+    assert table(capsys.readouterr().out) == [ROW_A, ROW_B]
+    # Each epoch once: nothing twice, nothing lost.
+    assert study.trace() == DONE_ONCE | {"a-s1 resumed": 1, "a-s2 resumed": 1}
+
+
+def test_two_launchers_share_the_work(study, capfd, wait_for):
+    gate = study.folder.parent / "gate"
+    study.words = ["epochs=2", f"gate={gate}", "epoch_s=0.05"]
+    both = [study.spawn(), study.spawn()]
+    wait_for(lambda: sum(study.trace().values()) >= 4)  # each has one under way
+    gate.touch()
+    said = [process.communicate(timeout=60)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert study.trace() == DONE_ONCE
+    assert [table(text) for text in said] == [[ROW_A, ROW_B]] * 2
+    assert any("another process runs it" in text for text in said)
+
+
+def test_what_another_launcher_failed_at_is_counted_not_repeated(study, wait_for):
+    gate = study.folder.parent / "gate"
+    gate.parent.mkdir()
+    broken = study.folder.parent / "broken"
+    broken.touch()
+    study.words = ["epochs=2", f"gate={gate}", "crash=error", f"broken={broken}"]
+    first = study.spawn(jobs=4)
+    wait_for(lambda: sum(study.trace().values()) == 8)
+    second = study.spawn(jobs=4)
+    said = ""
+    assert second.stdout is not None
+    while said.count("another process runs it") < 4:
+        line = second.stdout.readline()
+        assert line, said
+        said += line
+    gate.touch()
+    assert first.wait(60) == 1
+    assert second.wait(60) == 1
+    assert sum(study.trace().values()) == 8
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_jobs_cleanly_and_a_repeat_goes_on(study, capsys, wait_for, signum):
+    gate = study.folder.parent / "gate"
+    study.words = ["epochs=2", f"gate={gate}"]
+    launcher = study.spawn(jobs=2)
+    wait_for(lambda: study.trace() >= Counter(["a-s1 epoch 0", "a-s2 epoch 0"]))
+    launcher.send_signal(signum)
+    said, _ = launcher.communicate(timeout=60)
+    assert launcher.returncode == 128 + signum
+    assert "4 of 4 runs are to do; to go on, repeat the command" in said
+    status = [read_state(study.folder / name).status for name in ("a-s1", "a-s2", "b-s1")]
+    assert status == ["stopped", "stopped", "new"]
+    gate.touch()
+    assert study.launch() == 0
+    assert study.trace() == DONE_ONCE | {"a-s1 resumed": 1, "a-s2 resumed": 1}
+    assert table(capsys.readouterr().out) == [ROW_A, ROW_B]
+
+
+def test_a_second_ctrl_c_kills(study, wait_for):
+    study.words = ["epochs=2", "gate=/never", "deaf=yes"]
+    launcher = study.spawn(jobs=2)
+    wait_for(lambda: study.trace() >= Counter(["a-s1 epoch 0", "a-s2 epoch 0"]))
+    launcher.send_signal(signal.SIGINT)
+    time.sleep(0.7)
+    assert launcher.poll() is None
+    launcher.send_signal(signal.SIGINT)
+    assert launcher.wait(60) == 130
+    assert read_state(study.folder / "a-s1").status == "half-done"
+
+
+def test_a_killed_job_leaves_its_claim_to_its_training(study, wait_for):
+    """Whoever leads a job is killed, out of memory say, and its training lives on for a while."""
+    gate = study.folder.parent / "gate"
+    study.words = ["epochs=2", f"gate={gate}"]
+    jobs = study.plan().jobs
+    order = Order("study", jobs[0], FAKE, {}, None, None, "all")
+    leader = subprocess.Popen(
+        [sys.executable, "-m", "cnnlab.ablation.job_process"],
+        stdin=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert leader.stdin is not None
+    leader.stdin.write(order.to_json() + "\n")
+    leader.stdin.flush()
+    wait_for(lambda: study.trace() >= Counter(["a-s1 epoch 0"]))
+    leader.kill()
+    leader.wait()
+    launcher = study.spawn(jobs=4)
+    wait_for(lambda: study.trace()["b-s2 epoch 0"])
+    gate.touch()
+    said, _ = launcher.communicate(timeout=60)
+    assert launcher.returncode == 0, said
+    assert study.trace() == DONE_ONCE
+
+
+@pytest.mark.parametrize("what", ["config", "commit"])
+def test_outdated_runs_are_refused_kept_or_run_again(study, capsys, monkeypatch, what):
+    monkeypatch.setenv("FAKE_COMMIT", "1111111aaa")
+    commit = {"commit": "1111111aaa"}
+    monkeypatch.setattr("cnnlab.ablation.launch.git", lambda: commit)
+    assert study.launch() == 0
+    if what == "config":
+        study.identities["b-s1"] = "another"
+    else:
+        commit["commit"] = "2222222bbb"
+        monkeypatch.setenv("FAKE_COMMIT", "2222222bbb")
+    with pytest.raises(UserError, match=r"stale=null: .* allowed: keep .* rerun") as error:
+        study.launch()
+    assert "\n" not in str(error.value)
+    detail = "1 of another config (b-s1)" if what == "config" else "4 of another commit (1111111;"
+    assert detail in str(error.value)
+    assert study.launch(stale="keep") == 0
+    assert study.trace() == DONE_ONCE
+    study.of["b-s1"] = ["value=0.75"]
+    assert study.launch(stale="rerun") == 0
+    moved = sorted(path.name for path in (study.folder / ".stale").iterdir())
+    assert moved == (
+        ["b-s1-1"]
+        if what == "config"
+        else [f"{n}-1" for n in sorted(("a-s1", "a-s2", "b-s1", "b-s2"))]
+    )
+    assert read_state(study.folder / ".stale" / "b-s1-1").metrics == {"test/top1": 0.3125}
+    assert read_state(study.folder / "b-s1").metrics == {"test/top1": 0.75}
+    assert study.launch() == 0  # and now nothing is outdated
+
+
+def test_the_keys_that_changed_are_named(study):
+    then = OmegaConf.to_container(compose(["optimizer.lr=0.1"]).cfg, resolve=True)
+    assert isinstance(then, dict)
+    then["trainer"] |= {"precision": "bf16-mixed", "threads": 2}  # what auto and null became
+    folder = study.folder / "a-s1"
+    folder.mkdir(parents=True)
+    record = {"status": "finished", "identity": identity(then), "config": then}
+    (folder / "run.json").write_text(json.dumps(record))
+    plan = study.plan()
+    plan.jobs[0].words[:] = ["optimizer.lr=0.2", "seed=0"]
+    with pytest.raises(UserError, match=re.escape("(a-s1: optimizer.lr=0.2 (was 0.1))")):
+        launch(plan, jobs=1, stale=None, keep="all", command=FAKE)
+
+
+def test_a_half_done_run_of_another_config_is_moved_not_continued(study):
+    study.launch()
+    folder = study.folder / "a-s1"
+    record = folder / "run.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"status": "running"}))
+    study.identities["a-s1"] = "another"
+    with pytest.raises(UserError, match="stale"):
+        study.launch()
+    assert study.launch(stale="keep") == 0
+    assert (study.folder / ".stale" / "a-s1-1" / "run.json").exists()
+    assert study.trace()["a-s1 started"] == 2
+
+
+def test_a_run_without_checkpoint_starts_over(study):
+    folder = study.folder / "a-s1"
+    (folder / "pictures").mkdir(parents=True)
+    (folder / "pictures" / "half.png").touch()
+    (folder / "metrics.csv").write_text("step,epoch,time_s,key,value\n1,0,0.1,train/loss,2.0\n")
+    stopped = {"status": "running", "identity": "an older one", "git": {"commit": "older"}}
+    (folder / "run.json").write_text(json.dumps(stopped))
+    assert study.launch() == 0  # nothing was there to be outdated
+    assert not (folder / "pictures").exists()
+    assert "train/loss" not in (folder / "metrics.csv").read_text()
+
+
+def test_identity_before_auto_settings_is_enough(study):
+    study.words.append("auto=yes")
+    assert study.launch() == 0
+    assert study.launch() == 0
+    assert study.trace() == DONE_ONCE
+
+
+def test_a_collected_record_counts(study, capsys):
+    folder = study.folder / "a-s1"
+    folder.mkdir(parents=True)
+    (folder / "metrics.csv").write_text("step,epoch,time_s,key,value\n")
+    collected = {
+        "schema": 1,
+        "status": "finished",
+        "identity": "identity of a-s1",
+        "metrics": {"test/top1": 0.5625},
+        "cost": {"cost/params_m": 0.25, "cost/gmacs": None},
+    }
+    (folder / "run.json").write_text(json.dumps(collected))
+    assert study.launch() == 0
+    assert table(capsys.readouterr().out) == [ROW_A, ROW_B]
+    assert not study.trace()["a-s1 started"]
+
+
+@pytest.mark.parametrize(
+    ("keep", "left"),
+    [
+        ("all", {"checkpoints", "weights.safetensors", "backbone.safetensors"}),
+        ("weights", {"weights.safetensors", "backbone.safetensors"}),
+        ("none", set()),
+    ],
+)
+def test_keep_frees_the_disk_of_finished_runs_only(study, keep, left):
+    broken = study.folder.parent / "broken"
+    broken.parent.mkdir()
+    broken.touch()
+    study.of["a-s2"] = ["crash=error", f"broken={broken}"]
+    study.launch(keep=keep)
+    always = {"run.json", "metrics.csv", "log.txt"}
+    assert {path.name for path in (study.folder / "a-s1").iterdir()} == left | always
+    assert (study.folder / "a-s2" / "checkpoints" / "last.ckpt").exists()
+
+
+def test_jobs_share_cores_and_gpus(study, monkeypatch, capfd):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    names = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "CUDA_VISIBLE_DEVICES")
+    show = f"import os; print('env', *(os.environ[n] for n in {names}))"
+    study.of = {"a-s1": ["trainer.threads=3"]}
+    launch(study.plan(), jobs=4, stale=None, keep="all", command=[sys.executable, "-c", show])
+    said = {}
+    for job in study.plan().jobs:
+        lines = (job.folder / "log.txt").read_text().splitlines()
+        said[job.name] = next(line for line in lines if line.startswith("env")).split()[1:]
+    assert said["a-s1"] == ["3", "PASSIVE", "4"]
+    share = str(max(1, len(os.sched_getaffinity(0)) // 4))
+    assert said["a-s2"] == [share, "PASSIVE", "7"]
+    assert [said[name][2] for name in ("b-s1", "b-s2")] == ["4", "7"]
+
+
+def test_progress_is_read_from_the_end_of_a_long_file(tmp_path):
+    rows = [f"{i},{i // 100},0.1,train/loss,{i}.5\n" for i in range(10_000)]
+    text = "step,epoch,time_s,key,value\n" + "".join(rows)
+    assert len(text) > TAIL
+    (tmp_path / "metrics.csv").write_text(text + "10000,100,0.1,train/lo")  # torn by a kill
+    progress = read_progress(tmp_path)
+    assert (progress.epoch, progress.metrics) == (99, {"train/loss": 9999.5})
+    assert read_progress(tmp_path / "nowhere").epoch == 0
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"status": "finished"}'])
+def test_a_foreign_record_is_named_and_left_alone(study, text):
+    folder = study.folder / "a-s1"
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(text)
+    with pytest.raises(UserError, match=r"a-s1/run\.json: .* move it away"):
+        study.launch()
+    assert (folder / "run.json").read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ({"stale": "kept"}, "stale=kept: allowed: keep, rerun; did you mean 'keep'"),
+        ({"keep": "weight"}, "keep=weight: allowed: all, weights, none; did you mean 'weights'"),
+    ],
+)
+def test_wrong_words(study, words, named):
+    with pytest.raises(UserError, match=named):
+        study.launch(**words)

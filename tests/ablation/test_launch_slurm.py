@@ -1,0 +1,97 @@
+"""The same through submitit, with its executor for this machine; no SLURM is at hand in tests."""
+
+import importlib.util
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from cnnlab.ablation.attempt import Order
+from cnnlab.ablation.job import Job, Plan
+from cnnlab.ablation.job_state import read_state
+from cnnlab.ablation.launch import launch
+from cnnlab.ablation.slurm_pool import NodeAttempt, SlurmPool
+from cnnlab.errors import UserError
+
+FAKE = [sys.executable, "-S", str(Path(__file__).with_name("fake_train.py"))]
+LOCAL = {"cluster": "local", "time": 5}
+
+
+def a_plan(folder: Path, *more: str) -> Plan:
+    jobs = []
+    for seed in (1, 2):
+        trace = folder.parent / "trace"
+        words = [f"seed={seed}", f"value=0.{seed}", "epochs=2", f"trace={trace}", *more]
+        jobs.append(Job("a", seed, words, folder / f"a-s{seed}", f"of {seed}", None))
+    return Plan("study", folder, None, jobs, "test/top1")
+
+
+def test_an_array_is_run_and_its_repeat_skips(tmp_path, capsys):
+    plan = a_plan(tmp_path / "study")
+    how = {"jobs": 1, "stale": None, "keep": "weights", "slurm": LOCAL, "command": FAKE}
+    assert launch(plan, **how) == 0
+    row = capsys.readouterr().out.split("params/M")[1].splitlines()[1].split()
+    assert row[:4] == ["a", "2", "0.1500", "0.0707"]
+    assert not (tmp_path / "study" / "a-s1" / "checkpoints").exists()
+    assert launch(plan, **how) == 0
+    assert (tmp_path / "trace").read_text().count("started") == 2
+
+
+def test_before_its_time_is_up_a_job_stops_and_is_submitted_again(tmp_path, monkeypatch):
+    plan = a_plan(tmp_path / "study", "gate=/never")
+    (tmp_path / "study").mkdir()
+    job = plan.jobs[0]
+    attempt = NodeAttempt(Order("study", job, FAKE, {}, None, None, "all"))
+    again = []
+
+    def out_of_time(*_: object) -> None:  # as submitit's handler does
+        again.append(attempt.checkpoint())
+        raise SystemExit(-1)
+
+    def look(*_: object) -> None:
+        if "epoch 0" in (tmp_path / "trace").read_text():
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            out_of_time()
+
+    (tmp_path / "trace").touch()
+    before = signal.signal(signal.SIGALRM, look)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+        with pytest.raises(SystemExit):
+            attempt()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert read_state(job.folder).status == "stopped"
+    assert read_state(job.folder).resumable
+    job.words[-1] = "epochs=2"  # no gate
+    assert again[0].function() == 0
+    assert read_state(job.folder).status == "finished"
+    assert (tmp_path / "trace").read_text().split("\n")[:4] == [
+        *("a-s1 started", "a-s1 epoch 0", "a-s1 resumed", "a-s1 epoch 1")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"time": 5, "partion": "gpu"}, "slurm.partion: .* did you mean 'partition'"),
+        ({"partition": "gpu"}, "slurm.time: missing"),
+        ({"time": 5, "cluster": "pbs"}, "slurm.cluster=pbs: allowed: slurm, local"),
+        ({"time": "soon", "cluster": "local"}, 'slurm: .*"timeout_min" expected'),
+        ({"time": 5, "cluster": "slurm"}, "slurm: .*srun"),
+    ],
+)
+def test_wrong_options_are_named(tmp_path, monkeypatch, options, named):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UserError, match=named) as error:
+        SlurmPool(a_plan(tmp_path), 1, options)
+    assert "\n" not in str(error.value)
+
+
+def test_submitit_is_asked_for_in_one_line_and_only_when_needed(tmp_path, monkeypatch):
+    assert importlib.util.find_spec("submitit")
+    monkeypatch.setitem(sys.modules, "submitit", None)
+    with pytest.raises(UserError, match=r"pip install -e '\.\[slurm\]'"):
+        SlurmPool(a_plan(tmp_path), 1, LOCAL)
