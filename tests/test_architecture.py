@@ -21,6 +21,8 @@ ALLOWED = {
     "config": set(),
     "tasks": {"metrics", "data", "boxes", "pixels"},
     "callbacks": {"data", "tracking", "pixels"},
+    # A plan checks configs, counts nets and probes a few steps of training.
+    "ablation": {"complexity", "config", "reference", "tasks", "tracking", "trainer"},
     "tracking": {"complexity", "reference"},
 }
 

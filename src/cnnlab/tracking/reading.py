@@ -50,6 +50,7 @@ class RunData:
     wandb_id: str | None
     machine: dict[str, Any]
     history: dict[str, History]
+    job: dict[str, Any] | None = None
 
 
 def read_run(folder: Path) -> RunData:

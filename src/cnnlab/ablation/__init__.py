@@ -1,0 +1,1 @@
+"""Ablations: what is run, at which cost, and how it is kept going."""
