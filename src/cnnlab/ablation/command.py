@@ -22,4 +22,5 @@ def multirun(words: list[str]) -> int:
     print(arms_table(planned), flush=True)
     from cnnlab.ablation.launch import launch
 
-    return launch(planned.plan, jobs=cfg.jobs, stale=cfg.stale, keep=cfg.keep)
+    slurm = None if cfg.slurm is None else dict(cfg.slurm)
+    return launch(planned.plan, jobs=cfg.jobs, stale=cfg.stale, keep=cfg.keep, slurm=slurm)

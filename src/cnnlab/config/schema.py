@@ -73,6 +73,7 @@ class Experiment(TypedDict):
     tested: Literal["best", "last"]
     ablation: Ablation | None
     jobs: int
+    slurm: dict[str, Any] | None
     scale: Literal["small", "paper"]
     arms: str | list[str] | None
     hold: Hold
@@ -92,7 +93,7 @@ class Experiment(TypedDict):
     logger: dict[str, dict[str, Any] | None] | None
 
 
-OF_SEVERAL = ("ablation", "jobs", "scale", "arms", "hold", "dry", "stale", "keep")
+OF_SEVERAL = ("ablation", "jobs", "slurm", "scale", "arms", "hold", "dry", "stale", "keep")
 """Keys that only several runs have (-m, ablation=NAME); no job sees them."""
 CALLS = ("model", "data", "task", "head", "loss", "optimizer", "scheduler", "trainer")
 """Nodes that are a call: they have a `_target_`."""

@@ -7,7 +7,7 @@ from typing import Any
 
 _OUTSIDE = (
     *("logger", "hydra", "runs", "resume", "name", "tags"),
-    *("ablation", "jobs", "scale", "arms", "hold", "dry", "stale", "keep"),
+    *("ablation", "jobs", "slurm", "scale", "arms", "hold", "dry", "stale", "keep"),
     *(f"callbacks.{name}" for name in ("monitor", "checkpoint", "progress", "pictures")),
     *("data.root", "data.workers"),
     *(f"trainer.{name}" for name in ("devices", "nodes", "strategy", "log_every", "profiler")),
