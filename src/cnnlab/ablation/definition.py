@@ -9,7 +9,8 @@ from cnnlab.config import schema, source, types
 from cnnlab.config.definitions import lookup
 from cnnlab.config.words import parse
 from cnnlab.errors import UserError, nearest
-from cnnlab.tracking.contrasts import Contrast, read_contrasts
+from cnnlab.tracking.contrasts import Contrast
+from cnnlab.tracking.contrasts import parse as parse_contrast
 
 SCALES = ("small", "paper")
 METRICS = ("test/", "val/", "cost/", "time/", "train/")
@@ -82,13 +83,13 @@ class Ablation:
 
     def to_plain(self) -> dict[str, Any]:
         """As plain containers, for JSON."""
-        return asdict(self) | {"contrasts": [contrast.to_plain() for contrast in self.contrasts]}
+        return asdict(self)
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Ablation":
         """What `to_plain` gave; keys that it does not know are left aside."""
         known = {name: plain[name] for name in cls.__dataclass_fields__}
-        known["contrasts"] = read_contrasts(known["contrasts"], known["arms"])
+        known["contrasts"] = [Contrast(**entry) for entry in known["contrasts"]]
         for name, of in (("hold", Hold), ("published", Published)):
             known[name] = None if known[name] is None else of(**known[name])
         return cls(**known)
@@ -131,7 +132,7 @@ def read(name: str, node: Any, scale: str, hold: Mapping[str, Any]) -> Ablation:
         baseline=node["baseline"],
         metric=node["metric"],
         seeds=node["seeds"],
-        contrasts=read_contrasts(node["contrasts"], list(node["arms"]), keys["contrasts"]),
+        contrasts=_contrasts(node, keys["contrasts"]),
         hold=Hold(**({"tolerance": hold["tolerance"]} | held)) if held else None,
         published=Published(**published) if published else None,
         tune=node["tune"],
@@ -253,3 +254,14 @@ def _word_faults(key: str, words: list[str]) -> Iterator[str]:
             yield f"{key}: {word}: several values are several arms; a list is written [A,B]"
         elif root in (*schema.OF_SEVERAL, "seed", "name", "runs", "resume", "hydra"):
             yield f"{key}: {word}: cannot be set here"
+
+
+def _contrasts(node: dict[str, Any], key: str) -> list[Contrast]:
+    found = [
+        parse_contrast(entry, list(node["arms"]), f"{key}[{i}]")
+        for i, entry in enumerate(node["contrasts"])
+    ]
+    names = [contrast.name for contrast in found]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(f"{key}: two have the name {twice[0]}")
+    return found
