@@ -143,9 +143,11 @@ def _identity(composed: Composed, seed: int) -> str:
 
 
 def _ablation(base: Composed, typed: Typed) -> _Outline:
-    scale = base.cfg.scale
+    scale, file = base.cfg.scale, base.choices.get("ablation")
+    if not isinstance(file, str):
+        raise UserError("ablation: names one file of conf/ablation: ablation=NAME")
     node = to_plain(base.cfg)["ablation"]
-    found = definition.read(base.choices["ablation"], node, scale, base.cfg.hold)
+    found = definition.read(file, node, scale, base.cfg.hold)
     _refuse_other_settings(base, typed)
     if typed.sweeps:
         raise UserError(
