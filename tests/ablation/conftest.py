@@ -16,7 +16,7 @@ NODE = {
     "metric": "test/top1",
     "seeds": [1, 2],
     "contrasts": [{"name": "four against one", "arms": ["four", "one"], "expect": "positive"}],
-    "hold": {"cost": "params", "solve": "model.width_per_group"},
+    "hold": {"cost": "params", "solve": "model.width_per_group", "tolerance": 0.1},
     "scales": {
         "small": [
             *("model=resnext_cifar", "model.depth=11", "model.width=16"),

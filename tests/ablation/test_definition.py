@@ -29,7 +29,7 @@ def test_what_a_file_says(of, node):
         "two": ["model.groups=2"],
         "four": ["model.groups=4"],
     }
-    assert found.hold == Hold("params", "model.width_per_group", 0.05)
+    assert found.hold == Hold("params", "model.width_per_group", 0.1)
     assert found.published == Published("T01_resnext_groups", {"one": "groups=1"})
     assert found.contrasts[0].weights == {"four": 1.0, "one": -1.0}
     assert found.scales == {"small": node["scales"]["small"], "paper": ["model=resnext_cifar"]}
@@ -41,6 +41,10 @@ def test_a_scale_may_replace_parts(of):
     assert (found.baseline, found.hold) == ("b", None)
     assert found.contrasts[0].expect == "negative"
     assert found.seeds == [1, 2]
+
+
+def test_the_tolerance_may_be_left_to_the_config(of):
+    assert of(hold={"cost": "macs", "solve": "model.width"}).hold.tolerance == 0.05
 
 
 def test_it_goes_through_json(of):
