@@ -15,7 +15,7 @@ _WIDTH = 120
 
 
 def arms_table(planned: Planned) -> str:
-    """A line an arm: its words, the solved knob, the counted cost and how far it is off."""
+    """A line an arm: its words, the solved knob, the counted cost and how far that is off."""
     from rich.table import Table
 
     hold = planned.hold
@@ -29,7 +29,8 @@ def arms_table(planned: Planned) -> str:
         table.add_column(name, justify="right", no_wrap=True)
     common = _common(planned)
     for arm in planned.arms:
-        own = " ".join(word for word in arm.words if word not in common)
+        shown = [*common, arm.solved.word] if arm.solved else common
+        own = " ".join(word for word in arm.words if word not in shown)
         table.add_row(arm.name, own, *_figures(arm, planned))
     lines = [*_title(planned, common), *_text(table), *(f"note: {n}" for n in planned.notes)]
     return "\n".join(lines)

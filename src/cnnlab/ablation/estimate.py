@@ -42,8 +42,8 @@ class Probe:
 
     def __str__(self) -> str:
         return (
-            f"{self.seconds:.0f} s a run: {self.steps:,} steps of {self.step_s * 1e3:.3g} ms, "
-            f"{self.eval_batches:,} batches of evaluation of {self.eval_s * 1e3:.3g} ms"
+            f"{self.seconds:.0f} s a run: {self.steps:,} steps of {self.step_s:.3g} s, "
+            f"{self.eval_batches:,} batches of evaluation of {self.eval_s:.3g} s"
         )
 
 
