@@ -97,6 +97,7 @@ def test_the_last_checkpoint_is_tested_where_that_is_wanted(tmp_path, monkeypatc
     start(*words, "scheduler.decay_rate=1e4", "scheduler.warmup_epochs=0", "tested=last")
     run_ = read_run(folder)
     assert run_.tested == "last"
+    assert run_.best["epoch"] == 0
     last = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     kept = load_file(folder / "weights.safetensors")
     assert all(torch.equal(tensor, last[f"net.{name}"]) for name, tensor in kept.items())

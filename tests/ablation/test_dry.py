@@ -35,7 +35,7 @@ def test_without_the_data_the_rest_is_printed(write, capsys, tmp_path):
     words = [*write(hold=None), "dry=true", "data=cifar10", f"data.root={tmp_path}", "keep=none"]
     assert multirun(words) == 0
     said = capsys.readouterr().out
-    assert re.search(r"^time     not known: data\.root=.*", said, re.M)
+    assert re.search(r"^time     not known: .*point data\.root at", said, re.M)
     assert "runs     6: 3 arms" in said
     assert "disk     about 0.0 MB (keep=none)" in said
 
