@@ -73,7 +73,7 @@ def test_a_job_is_what_its_words_say(free):
 
 
 def test_the_knob_is_solved_and_its_cost_counted(write):
-    found = {arm.name: arm for arm in plan(write()).arms}
+    found = {arm.name: arm for arm in plan([*write(), "hold.tolerance=0.25"]).arms}
     target = params(1, 8)
     assert found["one"].solved is None
     for name, groups in (("two", 2), ("four", 4)):
