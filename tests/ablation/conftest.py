@@ -56,7 +56,9 @@ def write(tmp_path: Path) -> Callable[..., list[str]]:
         }
         path = tmp_path / "conf" / "ablation" / "mine.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("# @package _global_\n" + yaml.safe_dump(file | (beside or {}), sort_keys=False))
+        path.write_text(
+            "# @package _global_\n" + yaml.safe_dump(file | (beside or {}), sort_keys=False)
+        )
         return [f"--config-dir={tmp_path / 'conf'}", "ablation=mine", f"runs={tmp_path / 'runs'}"]
 
     return write_

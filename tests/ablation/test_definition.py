@@ -7,6 +7,7 @@ import pytest
 
 from cnnlab.ablation.definition import Ablation, Hold, Published, read
 from cnnlab.errors import UserError
+
 DEFAULTS = {"cost": None, "solve": None, "tolerance": 0.05}
 
 

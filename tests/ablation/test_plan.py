@@ -203,7 +203,9 @@ def test_the_same_grid_has_the_same_folder_whatever_the_seeds(uncounted):
 def test_names_of_arms_tell_them_apart(uncounted):
     words = ["-m", "model=lenet5_modern,resnet20_cifar", "optimizer.lr=0.1,0.2", "seed=1"]
     names = [arm.name for arm in plan(words).arms]
-    assert names == [f"{net}-lr{lr}" for net in ("lenet5_modern", "resnet20_cifar") for lr in (0.1, 0.2)]
+    assert names == [
+        f"{net}-lr{lr}" for net in ("lenet5_modern", "resnet20_cifar") for lr in (0.1, 0.2)
+    ]
     alike = ["-m", "data.seed=1,2", "data.split_seed=1,2"]
     assert len({arm.name for arm in plan(alike).arms}) == 4
 

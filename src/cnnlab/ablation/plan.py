@@ -295,7 +295,9 @@ def _checked(name: str, words: list[str], outline: _Outline) -> Composed:
     try:
         composed = compose([*words, f"seed={outline.seeds[0]}"])
         check(composed)
-        if outline.ablation and (fault := metric_fault(to_plain(composed.cfg), outline.ablation.metric)):
+        if outline.ablation and (
+            fault := metric_fault(to_plain(composed.cfg), outline.ablation.metric)
+        ):
             raise UserError(f"ablation.metric={outline.ablation.metric}: {fault}")
     except UserError as error:
         if outline.ablation is None:
