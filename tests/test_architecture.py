@@ -8,6 +8,8 @@ import cnnlab
 SOURCE = Path(cnnlab.__file__).parent
 ANYONE = {"errors", "seeding", "atomic"}
 ALLOWED = {
+    # A plan checks configs, counts nets and probes a few steps of training.
+    "ablation": {"tracking", "config", "complexity", "reference", "tasks", "trainer"},
     "anchor_doctor": {"boxes", "data", "tasks"},
     "boxes": set(),
     "backbones": set(),
@@ -21,8 +23,6 @@ ALLOWED = {
     "config": set(),
     "tasks": {"metrics", "data", "boxes", "pixels"},
     "callbacks": {"data", "tracking", "pixels"},
-    # A plan checks configs, counts nets and probes a few steps of training.
-    "ablation": {"complexity", "config", "reference", "tasks", "tracking", "trainer"},
     "tracking": {"complexity", "reference"},
 }
 

@@ -1,6 +1,7 @@
 """From words to jobs: each composed and checked before the first starts."""
 
 import re
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -163,6 +164,29 @@ def test_any_arm_that_is_wrong_is_named(write):
     contrasts = [{"name": "x", "arms": ["one", "two"], "expect": "positive"}]
     with pytest.raises(UserError, match=r"^arm two: optimizer\.lr=-1: must be above 0$"):
         plan(write(arms=arms, contrasts=contrasts))
+
+
+def test_two_arms_that_are_one(write, uncounted):
+    """`two` says what the scale's words say."""
+    arms = {"one": [], "two": ["model.width=16"]}
+    contrasts = [{"name": "x", "arms": ["one", "two"], "expect": "positive"}]
+    with pytest.raises(UserError, match="arms one and two: the same run under two names"):
+        plan(write(arms=arms, contrasts=contrasts, hold=None))
+
+
+def test_a_mistake_is_found_without_torch(write):
+    program = (
+        "import sys\n"
+        "from cnnlab.ablation.plan import plan\n"
+        "from cnnlab.errors import UserError\n"
+        "try:\n"
+        "    plan(sys.argv[1:])\n"
+        "except UserError as error:\n"
+        "    print(error, 'torch' in sys.modules)\n"
+    )
+    words = [*write(), "seed=1", "trainer.max_epochs=many"]
+    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True)
+    assert done.stdout == "arm one: trainer.max_epochs=many: must be a whole number False\n"
 
 
 def test_a_metric_that_nothing_logs(write):

@@ -118,6 +118,11 @@ def plan(words: list[str]) -> Planned:
 
 def _jobs(arms: list[Arm], outline: _Outline, folder: Path) -> list[Job]:
     """Seed by seed, so that an interrupted ablation has compared all arms under the first seeds."""
+    same: dict[str, str] = {}
+    for arm in arms:
+        other = same.setdefault(_identity(arm.composed, outline.seeds[0]), arm.name)
+        if other != arm.name:
+            raise UserError(f"arms {other} and {arm.name}: the same run under two names")
     return [
         Job(
             arm=arm.name,
