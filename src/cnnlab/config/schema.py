@@ -47,7 +47,7 @@ class Scale(TypedDict):
 
 
 class Ablation(TypedDict):
-    """The node `ablation`; docs/ablations.md."""
+    """The node `ablation`; docs/ablation_files.md."""
 
     claim: str
     source: str
