@@ -11,7 +11,7 @@ from cnnlab.errors import one_line_errors
 
 
 def run(composed: Composed) -> dict[str, float]:
-    """Fit, test the checkpoint best on val, leave a record; returns all metrics by key."""
+    """Fit, test, leave a record; returns all metrics by key."""
     from cnnlab.experiment import Experiment
 
     with Experiment(composed) as experiment:
@@ -26,7 +26,7 @@ def run(composed: Composed) -> dict[str, float]:
 
 def main() -> None:
     """The command line."""
-    from cnnlab.config.words import asks_for_help, needs_hydra
+    from cnnlab.config.words import asks_for_help, asks_for_several, needs_hydra
 
     words = sys.argv[1:]
     if asks_for_help(words):
@@ -35,10 +35,14 @@ def main() -> None:
         print(page())
         return
     with one_line_errors():
+        if asks_for_several(words):
+            from cnnlab.ablation.command import multirun
+
+            sys.exit(multirun(words))
         if needs_hydra(words):
             from cnnlab.config.hydra_app import hydra_app
 
-            hydra_app(run)
+            hydra_app()
         else:
             from cnnlab.config.resuming import with_first_words
 

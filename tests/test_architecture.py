@@ -8,7 +8,8 @@ import cnnlab
 SOURCE = Path(cnnlab.__file__).parent
 ANYONE = {"errors", "seeding", "atomic"}
 ALLOWED = {
-    "ablation": {"tracking", "config", "complexity", "reference", "trainer"},
+    # A plan checks configs, counts nets and probes a few steps of training.
+    "ablation": {"tracking", "config", "complexity", "reference", "tasks", "trainer"},
     "anchor_doctor": {"boxes", "data", "tasks"},
     "boxes": set(),
     "backbones": set(),

@@ -88,6 +88,23 @@ def test_kept_weights_are_those_that_were_tested(finished):
         torch.testing.assert_close(tensor, best[f"net.{name}"], rtol=0, atol=0)
 
 
+def test_the_last_checkpoint_is_tested_where_that_is_wanted(tmp_path, monkeypatch):
+    """In a job's folder, since that is how an ablation tests."""
+    folder = tmp_path / "runs" / "mine" / "a-s0"
+    monkeypatch.setenv("CNNLAB_JOB_FOLDER", str(folder))
+    # The first epoch is the best on val: the second is thrown off by its rate.
+    words = ["trainer.max_epochs=2", "scheduler=step", "scheduler.decay_epochs=1"]
+    start(*words, "scheduler.decay_rate=1e4", "scheduler.warmup_epochs=0", "tested=last")
+    run_ = read_run(folder)
+    assert run_.tested == "last"
+    assert run_.best["epoch"] == 0
+    last = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    kept = load_file(folder / "weights.safetensors")
+    assert all(torch.equal(tensor, last[f"net.{name}"]) for name, tensor in kept.items())
+    again = evaluate(compose(checkpoint_words(folder)), folder).metrics
+    assert again["test/loss"] == pytest.approx(run_.metrics["test/loss"], rel=1e-5)
+
+
 def test_same_seed_same_losses_other_seed_others(finished, tmp_path):
     start(f"runs={tmp_path}")
     start(f"runs={tmp_path}", "seed=1")

@@ -74,8 +74,8 @@ def evaluate(composed: Composed, checkpoint: Path | None) -> Evaluation:
     if checkpoint is None and report.reinitialised:
         raise UserError(f"test: {report}; a net that is partly new is not worth testing")
     if checkpoint is not None and checkpoint.is_dir():
-        folder = checkpoint / "checkpoints"
-        checkpoint = folder / ("best.ckpt" if (folder / "best.ckpt").exists() else "last.ckpt")
+        paths = [checkpoint / "checkpoints" / f"{name}.ckpt" for name in (cfg.tested, "last")]
+        checkpoint = next((path for path in paths if path.exists()), paths[-1])
     path = None if checkpoint is None else str(checkpoint)
     with trainers.misuse_in_one_line():
         trainer = instantiate(cfg.trainer)(task, [], [], AtomicCheckpointIO())

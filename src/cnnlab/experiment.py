@@ -25,7 +25,7 @@ from cnnlab.tasks.build import build_parts, instantiate
 from cnnlab.tasks.error_lines import error_lines
 from cnnlab.tasks.per_class import per_class_lines
 from cnnlab.tracking.checkpoint_io import AtomicCheckpointIO
-from cnnlab.tracking.folder import check_resumable
+from cnnlab.tracking.folder import check_resumable, half_done, job_folder
 from cnnlab.tracking.record import RunRecord
 
 AT_CHANCE = 1.5
@@ -50,6 +50,9 @@ class Experiment:
         self.cfg: DictConfig = composed.cfg.copy()
         trainers.resolve(self.cfg.trainer)
         seed_everything(self.cfg.seed, verbose=False)
+        given = job_folder()
+        if given and not self.cfg.resume and half_done(given):
+            self.cfg.resume = str(given)  # a multirun's job goes on where it was
         plain: Any = OmegaConf.to_container(self.cfg, resolve=True)
         if self.cfg.resume:
             self.cfg.model.weights = None  # the checkpoint holds all; their source may be gone
@@ -133,19 +136,19 @@ class Experiment:
         )
 
     def test(self) -> None:
-        """Test the checkpoint best on val, and keep its weights."""
+        """Test the checkpoint that the config wants, and keep its weights."""
         # Every process must load the same; the first one alone knows what it wrote.
-        best = self.trainer.strategy.broadcast(self.record.best_checkpoint)
+        path = self.trainer.strategy.broadcast(self.record.checkpoint(self.cfg.tested))
         self._timed(
             "time/test_s",
             lambda: self.trainer.test(
-                self.task, self.data, ckpt_path=best, weights_only=True, verbose=False
+                self.task, self.data, ckpt_path=path, weights_only=True, verbose=False
             ),
         )
         device = self.trainer.strategy.root_device
         # Once more: by now it is known which files could not be read.
         self.record.describe(self.data.summary(), {"cost/peak_memory_mb": peak_memory_mb(device)})
-        self.record.keep(self.task.net, self.task.results, Path(best).stem if best else "last")
+        self.record.keep(self.task.net, self.task.results, Path(path).stem if path else "last")
 
     def metrics(self) -> dict[str, float]:
         """All that was logged, the last value of each key."""
@@ -158,7 +161,7 @@ class Experiment:
         """The end in a few lines: result, cost, where the run lies, what to type next."""
         metrics, fields = self.metrics(), self.record.fields
         shown = [f"{k} {v:.4f}" for k, v in metrics.items() if k.startswith("test/")]
-        best = fields["best"]
+        best = fields["best"] if fields["tested"] == "best" else None
         which = f"checkpoint best by {best['key']} (epoch {best['epoch'] + 1})" if best else None
         folder = self.record.folder
         seconds = metrics["time/fit_s"] + metrics["time/test_s"]

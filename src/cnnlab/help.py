@@ -11,6 +11,7 @@ Train one network, test it, keep a record.
   python train.py model=resnext50_32x4d data=imagenet      a net, a data set: the data picks task and recipe
   python train.py data=fashion_mnist optimizer.lr=0.05     any key of the config
   python train.py -m model=resnet20_cifar,lenet5_modern seed=1,2,3   every combination
+  python train.py ablation=resnext_groups [dry=true]       a claim of the decks: arms at equal cost, seeds; repeat it to go on
   python train.py resume=runs/digits-resnet20_cifar/001-s0 continue a run
 
 Choices (GROUP=NAME):
@@ -24,7 +25,8 @@ More verbs: python -m cnnlab --help
 """
 
 _ORDER = (
-    "data model task head loss recipe optimizer scheduler trainer callbacks logger experiment debug"
+    "data model task head loss recipe optimizer scheduler trainer callbacks logger ablation "
+    "experiment debug"
 )
 
 
@@ -40,5 +42,6 @@ def options(folder: Path) -> list[str]:
 
 def _group(folder: Path, most: int = 12) -> str:
     names = options(folder)
-    more = f" ... {len(names)} in all: python -m cnnlab models" if len(names) > most else ""
+    where = "python -m cnnlab models" if folder.name == "model" else f"conf/{folder.name}"
+    more = f" ... {len(names)} in all: {where}" if len(names) > most else ""
     return f"  {folder.name + '=':<12}{' | '.join(names[:most])}{more}"

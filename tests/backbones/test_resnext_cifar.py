@@ -14,11 +14,12 @@ def build(name, **knobs):
         return timm.create_model(name, **knobs)
 
 
-def by_hand(depth=29, groups=8, width_per_group=64):
+def by_hand(depth=29, groups=8, width_per_group=64, width=256):
     """Parameters and MACs at 32x32, layer by layer from the paper's section 5.3."""
-    params, macs, before = 27 * 64 + 2 * 64, 27 * 64 * 32 * 32, 64
+    before = width // 4
+    params, macs = 27 * before + 2 * before, 27 * before * 32 * 32
     for stage, size in enumerate((32, 16, 8)):
-        mid, chans = groups * width_per_group * 2**stage, 256 * 2**stage
+        mid, chans = groups * width_per_group * 2**stage, width * 2**stage
         for block in range((depth - 2) // 9):
             here = 9 * mid * mid // groups + mid * chans
             here += before * chans if block == 0 else 0
@@ -28,7 +29,7 @@ def by_hand(depth=29, groups=8, width_per_group=64):
             params += before * mid + here + 2 * (mid + mid + chans)
             params += 2 * chans if block == 0 else 0
             before = chans
-    return params + 1025 * 10, macs + 1024 * 10
+    return params + (4 * width + 1) * 10, macs + 4 * width * 10
 
 
 # Xie et al. 2017, Table 7.
@@ -40,7 +41,13 @@ def test_cost_is_table_7s(groups, printed):
 
 
 @pytest.mark.parametrize(
-    "knobs", [{"groups": 1}, {"groups": 32, "width_per_group": 4}, {"groups": 4, "depth": 20}]
+    "knobs",
+    [
+        {"groups": 1},
+        {"groups": 32, "width_per_group": 4},
+        {"groups": 4, "depth": 20},
+        {"groups": 2, "depth": 11, "width": 48, "width_per_group": 12},
+    ],
 )
 def test_knobs_change_the_cost(knobs):
     counted = count(build("resnext_cifar", **knobs), (3, 32, 32))
@@ -103,6 +110,7 @@ def test_every_parameter_learns():
     [
         ({"depth": 30}, r"model\.depth=30: must be 9n \+ 2; nearest: 29 and 38"),
         ({"groups": 0}, r"model\.groups=0: must be at least 1"),
+        ({"width": 2}, r"model\.width=2: must be at least 4"),
         ({"width_per_group": -4}, r"model\.width_per_group=-4: must be at least 1"),
     ],
 )

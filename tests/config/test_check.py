@@ -16,7 +16,8 @@ GLOBAL = "# @package _global_\n"
 FILES = sorted(
     f"{file.parent.relative_to(CONF).as_posix()}={file.stem}"
     for file in CONF.glob("*/**/*.yaml")
-    if choices([file.stem]) and file.parent.name != "hydra"
+    # An ablation is several runs: tests/ablation plans each.
+    if choices([file.stem]) and file.parent.name not in ("hydra", "ablation")
 )
 MODELS = [word for word in FILES if word.startswith("model=")]
 OTHERS = [word for word in FILES if word not in MODELS]

@@ -14,6 +14,8 @@ CONFIG = {
     "callbacks": {"progress": {"x": 1}, "pictures": {"images": 16}, "ema": None, "monitor": {}},
     "data": {"root": "data/x", "workers": "auto", "batch_size": 64},
     "optimizer": {"lr": 0.1},
+    "tested": "best",
+    "hold": {"cost": None},
     "trainer": {"devices": 1, "threads": 2, "precision": "32-true", "limit_train_batches": 1.0},
 }
 
@@ -42,6 +44,9 @@ def changed(key: str, value: object) -> dict:
         ("data.root", "/data"),
         ("data.workers", 4),
         ("trainer.devices", 8),
+        ("ablation", {"claim": "x"}),
+        ("hold.cost", "params"),
+        ("keep", "none"),
     ],
 )
 def test_who_watches_and_where_is_not_identity(key, value):
@@ -53,6 +58,7 @@ def test_who_watches_and_where_is_not_identity(key, value):
     ("key", "value"),
     [
         ("seed", 1),
+        ("tested", "last"),
         ("optimizer.lr", 0.2),
         ("optimizer.new", None),
         ("callbacks.ema", {"decay": 0.9}),

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from cnnlab.errors import UserError
-from cnnlab.tracking.folder import SHARED
+from cnnlab.tracking.fields import JOB
+from cnnlab.tracking.folder import JOB_FOLDER, SHARED, half_done
 from cnnlab.tracking.mirror import Mirror
 from cnnlab.tracking.reading import read_run
 
@@ -219,3 +220,62 @@ def test_any_timm_net_gives_its_own_name(config):
     net = {"name": "hf_hub:lab/net-1", "weights": None}
     with RunRecord.open(config | {"model": net}, choices, []) as record:
         assert record.folder.parent.name == "toy-hf_hub_lab_net-1"
+
+
+# A job of a multirun ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def job(tmp_path, monkeypatch) -> Path:
+    """The folder that this process was given."""
+    folder = tmp_path / "runs" / "groups" / "g4-s3"
+    monkeypatch.setenv(JOB_FOLDER, str(folder))
+    monkeypatch.setenv(JOB, json.dumps({"name": "groups", "arm": "g4", "identity": "1f"}))
+    return folder
+
+
+def test_a_job_runs_in_the_folder_it_was_given(open_record, job):
+    with open_record() as record:
+        assert record.folder == job
+        assert record.group == "groups"
+    run = read_run(job)
+    assert run.job == {"name": "groups", "arm": "g4", "identity": "1f"}
+    assert run.name == "tiny-toy-g4-s3"
+    with pytest.raises(UserError, match="finished"):
+        open_record()
+
+
+def test_a_run_of_its_own_is_no_job(open_record):
+    with open_record() as record:
+        pass
+    assert read_run(record.folder).job is None
+
+
+def test_a_job_that_failed_early_starts_over(open_record, job):
+    with pytest.raises(RuntimeError), open_record() as record:  # noqa: PT012  (what is raised within is the question)
+        record.log_metrics({"train/loss": 2.0}, 1)
+        (job / "log.txt").write_text("the launcher's own")
+        raise RuntimeError("early")
+    with open_record() as record:
+        record.log_metrics({"train/loss": 3.0}, 2)
+    run = read_run(job)
+    assert (run.status, run.history["train/loss"].values) == ("finished", [3.0])
+    assert (job / "log.txt").is_file()
+
+
+def test_a_half_done_job_is_not_begun_anew(open_record, job):
+    folder = stop_after_a_checkpoint(open_record)
+    assert folder == job
+    assert half_done(job)
+    with pytest.raises(UserError, match="repeat the command"):
+        open_record()
+    with open_record(resume=str(job)) as record:
+        assert record.resumed
+    with pytest.raises(UserError, match="finished"):
+        half_done(job)
+
+
+def test_one_process_has_a_jobs_folder(open_record, job, monkeypatch):
+    monkeypatch.setattr("cnnlab.tracking.folder.lock.__defaults__", (0.1,))
+    with open_record(), pytest.raises(UserError, match="another process is working"):
+        open_record()

@@ -1,6 +1,7 @@
 """ResNeXt for 32x32 images (Xie et al. 2017, arXiv:1611.05431, sec. 5.3; decks 0, 1, 4).
 
-A 3x3 stem and three stages of n bottlenecks with 256, 512 and 1024 channels: 9n + 2 layers.
+A 3x3 stem and three stages of n bottlenecks with 256, 512 and 1024 channels (`width` makes it
+narrower): 9n + 2 layers.
 Stages 1-3 reduce the image by 1, 2, 4. As in the released code the block is the original one with
 the stride in the 3x3 (its README: better than the pre-activation block of the paper's CIFAR runs).
 """
@@ -21,6 +22,7 @@ from cnnlab.backbones.blocks import (
 )
 from cnnlab.backbones.default_cfgs import CIFAR_CFG
 from cnnlab.backbones.staged import StagedNet
+from cnnlab.errors import UserError
 
 __all__ = ["ResNeXtCifar"]
 
@@ -39,13 +41,15 @@ class ResNeXtCifar(StagedNet):
         depth: layers with weights, 9n + 2.
         groups: of the 3x3 convolution, the paper's cardinality.
         width_per_group: its channels a group in the first stage.
+        width: channels that the first stage gives; the stem has a quarter of them.
         se: squeeze-and-excitation of each block's path, before the addition.
         se_reduction: its channels by those of the layer between.
         drop_path: stochastic depth (Huang et al. 2016, arXiv:1603.09382): the last block's
             probability to be dropped, by sample; block l of L has l/L of it.
 
     Raises:
-        UserError: a depth that is not 9n + 2, no groups or groups without channels.
+        UserError: a depth that is not 9n + 2, no groups, groups without channels, too
+            narrow a net.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class ResNeXtCifar(StagedNet):
         depth: int = 29,
         groups: int = 8,
         width_per_group: int = 64,
+        width: int = 256,
         se: bool = False,
         se_reduction: int = 16,
         drop_path: float = 0.0,
@@ -63,11 +68,13 @@ class ResNeXtCifar(StagedNet):
         blocks = count_blocks(depth, layers=9, others=2)
         check_groups(groups, width_per_group)
         reduction = check_se(se, se_reduction)
-        self.stem = conv_bn_relu(in_chans, 64, 3)
-        chans = 64
+        if width < 4:
+            raise UserError(f"model.width={width}: must be at least 4")
+        chans = width // 4
+        self.stem = conv_bn_relu(in_chans, chans, 3)
         for index in range(3):
             stage = nn.Sequential()
-            out_chans, mid_chans = 256 * 2**index, groups * width_per_group * 2**index
+            out_chans, mid_chans = width * 2**index, groups * width_per_group * 2**index
             for block in range(blocks):
                 stride = 2 if index and not block else 1
                 drop = drop_path * (index * blocks + block + 1) / (3 * blocks)

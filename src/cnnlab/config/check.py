@@ -12,11 +12,15 @@ from cnnlab.config.signature import Signature, signature
 from cnnlab.errors import UserError, nearest
 
 
-def check(composed: Composed) -> None:
+def check(composed: Composed, *, several: bool = False) -> None:
     """Refuse a config that could not run, or would run something it may not.
 
     What it may call comes first; then all other faults are gathered: keys, types, ranges, parts
     that do not fit, monitors that nothing logs.
+
+    Args:
+        composed: the config.
+        several: whether it stands for several runs, and not for one.
 
     Raises:
         UserError: one line for each fault.
@@ -29,12 +33,24 @@ def check(composed: Composed) -> None:
         found = _definition(key, target)
         if found:
             definitions[key.removesuffix("._target_")] = found
-    lines = list(dict.fromkeys(_faults(plain, composed.choices, definitions)))
+    lines = [] if several else list(_only_of_several(composed))
+    lines += dict.fromkeys(_faults(plain, composed.choices, definitions))
     written = unresolved(composed.cfg)
     # A fault of `seed` is one of `data.seed: ${seed}` too; the first is where it can be mended.
     own = [line for line in lines if not _is_borrowed(written, line)]
     if lines:
         raise UserError("\n".join(own or lines))
+
+
+def _only_of_several(composed: Composed) -> Iterator[str]:
+    """One line for each word that would mean nothing to a single run."""
+    how = "only for several runs: python train.py ablation=NAME, or python train.py -m"
+    if composed.cfg.get("ablation") is not None:
+        yield f"ablation={composed.choices.get('ablation')}: {how}"
+    for word in composed.overrides:
+        key = re.split("[.=]", word)[0]
+        if key in schema.OF_SEVERAL and key != "ablation":
+            yield f"{word}: {how}"
 
 
 def _is_borrowed(written: dict[str, Any], line: str) -> bool:

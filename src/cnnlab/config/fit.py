@@ -6,7 +6,7 @@ from typing import Any
 
 from cnnlab.config import keys, types
 from cnnlab.config.allowed import under
-from cnnlab.config.definitions import Definition
+from cnnlab.config.definitions import Definition, Unresolved, find
 from cnnlab.config.signature import attribute, merged
 from cnnlab.errors import nearest
 
@@ -67,6 +67,26 @@ def faults(
             if isinstance(value, str) and not any(fnmatchcase(value, log) for log in logs):
                 near = nearest(value, logs)
                 yield f"{key}.monitor={value}: task={name} logs {', '.join(logs)}{near}"
+
+
+def metric_fault(plain: dict[str, Any], metric: str) -> str:
+    """What is wrong with a metric that a run is judged by, of a checked config; "" if nothing.
+
+    Val logs what test does. A class that does not say what it logs is not judged.
+    """
+    split, _, name = metric.partition("/")
+    try:
+        task, loss = find(plain["task"]["_target_"]), find(plain["loss"]["_target_"])
+    except Unresolved:  # third-party
+        return ""
+    logs = attribute(task, "logs")
+    if not logs or split not in ("val", "test"):
+        return ""
+    known = [log.partition("/")[2] for log in _named(logs, plain["loss"], loss)]
+    if any(fnmatchcase(name, log) for log in known):
+        return ""
+    there = [f"{split}/{log}" for log in known]
+    return f"not logged{nearest(metric, there)}; there are {', '.join(there)}"
 
 
 def _named(logs: tuple[str, ...], loss: Any, of: Definition | None) -> Iterator[str]:

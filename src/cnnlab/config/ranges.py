@@ -42,6 +42,8 @@ RANGES = {
     "model.layer_scale": _POSITIVE,
     "model.drop_path": _BELOW_ONE,
     "model.dropout": _BELOW_ONE,
+    "jobs": _COUNT,
+    "hold.tolerance": "(0, 1)",
     "data.seed": _SEED,
     "data.split_seed": _SEED,
     "data.batch_size": _COUNT,

@@ -10,7 +10,8 @@ from cnnlab.errors import UserError
 if TYPE_CHECKING:  # Hydra is imported where it is needed, so that --help need not wait for it
     from hydra.core.override_parser.types import Override
 
-_HYDRA = {"-m", "--multirun", "-i", "--info", "-sc", "--shell-completion", "--hydra-help"}
+_MULTIRUN = {"-m", "--multirun"}
+_HYDRA = {*_MULTIRUN, "-i", "--info", "-sc", "--shell-completion", "--hydra-help"}
 _HYDRA |= {"--version", "-c", "--cfg"}
 
 _REFUSED_IN_HYDRA = ("callbacks", "job_logging", "hydra_logging", "searchpath")
@@ -25,6 +26,14 @@ def asks_for_help(words: list[str]) -> bool:
 def needs_hydra(words: list[str]) -> bool:
     """Whether the command line asks for something else than one run: several, --cfg, completion."""
     return any(word.split("=")[0] in _HYDRA for word in words)
+
+
+def asks_for_several(words: list[str]) -> bool:
+    """Whether the command line stands for several runs, and asks for nothing else of Hydra's."""
+    if any(word.split("=")[0] in _HYDRA - _MULTIRUN for word in words):
+        return False
+    ablations = [word for word in words if word.startswith("ablation=")]
+    return bool(_MULTIRUN & set(words)) or any(word != "ablation=null" for word in ablations[-1:])
 
 
 def parse(words: list[str]) -> tuple[Namespace, "list[Override]"]:

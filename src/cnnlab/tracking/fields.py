@@ -1,5 +1,7 @@
 """What `run.json` says of a run: everything but what it measures later (docs/record.md)."""
 
+import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -10,6 +12,10 @@ from cnnlab.tracking.environment import environment, git, machine
 from cnnlab.tracking.identity import identity
 from cnnlab.tracking.reading import RunData, read_run
 from cnnlab.tracking.redact import Redactor
+
+JOB = "CNNLAB_JOB"
+"""The variable by which a multirun tells a job's process what it is a job of: a JSON object with
+its `name`, the `arm`, and the `identity` of the config as it was planned."""
 
 
 def starting_fields(
@@ -29,6 +35,7 @@ def starting_fields(
         "name": redactor.text("-".join(word for word in words if word)),
         "identity": identity(config),
         "seed": config["seed"],
+        "job": _job(),
         "metrics": earlier.metrics if earlier else {},
         "best": earlier.best if earlier else None,
         "tested": None,
@@ -45,6 +52,12 @@ def starting_fields(
         "git": repository,
         "machine": redactor.config(machine()),
     }
+
+
+def _job() -> dict[str, Any] | None:
+    """Which multirun's job this is, and which arm of it; the multirun says it."""
+    said = os.environ.get(JOB)
+    return json.loads(said) if said else None
 
 
 def group(config: Mapping[str, Any], choices: Mapping[str, str | None]) -> str:

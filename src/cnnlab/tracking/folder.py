@@ -17,6 +17,10 @@ SHARED = "CNNLAB_RUN_FOLDER"
 """The variable by which the first process tells those it starts which folder they work for."""
 
 
+JOB_FOLDER = "CNNLAB_JOB_FOLDER"
+"""The variable by which a multirun tells a job's process which run folder is its own."""
+
+
 def global_rank() -> int:
     """This process's number among those of a run, before any process group exists.
 
@@ -58,6 +62,49 @@ def create(parent: Path, seed: int) -> Path:
             return folder
         finally:
             claim.rmdir()
+
+
+def job_folder() -> Path | None:
+    """The folder that a multirun gave this process; None for a run of its own."""
+    given = os.environ.get(JOB_FOLDER)
+    return Path(given) if given else None
+
+
+def half_done(folder: Path) -> bool:
+    """Whether the run in `folder` can go on.
+
+    Raises:
+        UserError: it is finished.
+    """
+    if not (folder / "run.json").is_file():
+        return False
+    if read_run(folder).status == "finished":
+        raise UserError(f"{JOB_FOLDER}={folder}: this run is finished")
+    return (folder / "checkpoints" / "last.ckpt").is_file()
+
+
+def take(folder: Path) -> int:
+    """Make `folder` a new run's; what a run left that ended before its first epoch did is deleted.
+
+    Returns the lock, as `lock`.
+
+    Raises:
+        UserError: another process works there, or left a run to go on with; it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"runs: {folder} cannot be made ({error.strerror})") from error
+    handle = lock(folder)
+    try:
+        if half_done(folder):
+            raise UserError(f"{folder}: another process worked on this run; repeat the command")
+    except UserError:
+        os.close(handle)
+        raise
+    for name in ("metrics.csv", "results.json"):
+        (folder / name).unlink(missing_ok=True)
+    return handle
 
 
 def check_resumable(folder: Path) -> RunData:

@@ -6,12 +6,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _OUTSIDE = (
-    *("logger", "hydra", "runs", "resume", "name", "tags", "jobs"),
+    *("logger", "hydra", "runs", "resume", "name", "tags"),
+    *("ablation", "jobs", "slurm", "scale", "arms", "hold", "dry", "stale", "keep"),
     *(f"callbacks.{name}" for name in ("monitor", "checkpoint", "progress", "pictures")),
     *("data.root", "data.workers"),
     *(f"trainer.{name}" for name in ("devices", "nodes", "strategy", "log_every", "profiler")),
 )
 """Where files lie, who watches and on how many devices; all else may change a result."""
+
+
+def is_outside(key: str) -> bool:
+    """Whether a dotted key, or the node it lies in, changes no result."""
+    return any(key == outside or key.startswith(f"{outside}.") for outside in _OUTSIDE)
 
 
 def identity(config: Mapping[str, Any]) -> str:

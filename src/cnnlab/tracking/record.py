@@ -31,7 +31,7 @@ class RunRecord(Logger):
 
     Attributes:
         folder: where the run lies; None in other processes until `share`.
-        group: `<data>-<model>`.
+        group: the multirun that it is a job of, else `<data>-<model>`.
         resumed: whether this continues an earlier session.
     """
 
@@ -50,6 +50,8 @@ class RunRecord(Logger):
         cls, config: dict[str, Any], choices: Mapping[str, str | None], overrides: Sequence[str]
     ) -> Self:
         """Make the folder of a new run, or take up `config["resume"]`.
+
+        A multirun's job begins in the folder that it was given.
 
         Args:
             config: resolved, as plain containers; `auto` settings of the trainer made definite.
@@ -74,13 +76,17 @@ class RunRecord(Logger):
             except BaseException:
                 os.close(lock)
                 raise
+        elif given := folders.job_folder():
+            folder = given
+            lock = folders.take(folder)
         else:
             parent = Path(config["runs"]) / group(config, choices)
             folder = folders.create(parent, config["seed"])
             lock = folders.lock(folder)
         fields = starting_fields(config, choices, overrides, redactor, folder, earlier)
         record = cls(folder, fields, resumed=earlier is not None)
-        record._start(redactor, group(config, choices), lock)
+        job = fields["job"]
+        record._start(redactor, job["name"] if job else group(config, choices), lock)
         return record
 
     def _start(self, redactor: Redactor, group_name: str, lock: int) -> None:
@@ -198,12 +204,14 @@ class RunRecord(Logger):
             return None
         return str(self.folder / "checkpoints" / "last.ckpt")
 
-    @property
-    def best_checkpoint(self) -> str | None:
-        """The checkpoint best on val, else the last one; None where there is neither."""
+    def checkpoint(self, wanted: str) -> str | None:
+        """The checkpoint to test, `best` on val or `last`; the last where val chose none.
+
+        None where there is neither.
+        """
         if self.folder is None:
             return None
-        paths = [self.folder / "checkpoints" / f"{name}.ckpt" for name in ("best", "last")]
+        paths = [self.folder / "checkpoints" / f"{name}.ckpt" for name in (wanted, "last")]
         return next((str(path) for path in paths if path.is_file()), None)
 
     @property

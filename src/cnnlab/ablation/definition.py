@@ -1,0 +1,267 @@
+"""The `ablation` node of a config: what is claimed, what is compared, and what is held equal."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from cnnlab.config import schema, source, types
+from cnnlab.config.definitions import lookup
+from cnnlab.config.words import parse
+from cnnlab.errors import UserError, nearest
+from cnnlab.tracking.contrasts import Contrast
+from cnnlab.tracking.contrasts import parse as parse_contrast
+
+SCALES = ("small", "paper")
+METRICS = ("test/", "val/", "cost/", "time/", "train/")
+_SEEDS = 2**32
+_NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
+"""Of an arm: it names folders."""
+
+
+@dataclass(frozen=True)
+class Hold:
+    """What all arms have in common.
+
+    Attributes:
+        cost: what is held, at the baseline's value.
+        solve: the dotted config key, a whole number, that is solved for it.
+        tolerance: the share by which an arm may miss it.
+    """
+
+    cost: Literal["params", "macs", "activations", "latency"]
+    solve: str
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class Published:
+    """Where the published numbers stand.
+
+    Attributes:
+        table: `table_id` in cnnlab/reference/results.csv.
+        rows: arm: its `setting` there, or `model|setting`.
+    """
+
+    table: str
+    rows: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """One claim and the runs that put it to the test, at one scale.
+
+    Attributes:
+        name: of its file.
+        claim: in a sentence.
+        source: deck and table, or paper.
+        scale: small or paper; what it replaces is replaced.
+        arms: the words that make each.
+        baseline: the arm that others are held to and compared with.
+        metric: the key that decides, such as test/top1.
+        seeds: of the runs; all arms share them.
+        contrasts: what the claim says of the arms; see `cnnlab.tracking.contrasts`.
+        hold: None where the arms cost what they cost.
+        published: None where no table has them.
+        tune: keys that are searched alike for every arm, and their values.
+        scales: the words of each scale.
+    """
+
+    name: str
+    claim: str
+    source: str
+    scale: str
+    arms: dict[str, list[str]]
+    baseline: str
+    metric: str
+    seeds: list[int]
+    contrasts: list[Contrast]
+    hold: Hold | None
+    published: Published | None
+    tune: dict[str, list[Any]] | None
+    scales: dict[str, list[str]]
+
+    def to_plain(self) -> dict[str, Any]:
+        """As plain containers, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "Ablation":
+        """What `to_plain` gave; keys that it does not know are left aside."""
+        known = {name: plain[name] for name in cls.__dataclass_fields__}
+        known["contrasts"] = [Contrast(**entry) for entry in known["contrasts"]]
+        for name, of in (("hold", Hold), ("published", Published)):
+            known[name] = None if known[name] is None else of(**known[name])
+        return cls(**known)
+
+
+def read(name: str, node: Any, scale: str, hold: Mapping[str, Any]) -> Ablation:
+    """The ablation that a resolved config node defines.
+
+    Args:
+        name: of its file.
+        node: `ablation` in the config.
+        scale: the one that was asked for.
+        hold: the config's node `hold`; its tolerance stands in where the ablation's has none.
+
+    Raises:
+        UserError: one line for each mistake, beginning with `ablation.<key>`.
+    """
+    where = source.module(schema.__name__)
+    assert where is not None
+    if not isinstance(node, dict):
+        raise UserError(
+            f"ablation={name}: holds no ablation; its file begins with '# @package _global_' and "
+            "has the node 'ablation'"
+        )
+    _refuse(types.record_faults("ablation", node, lookup(where, schema.Ablation.__name__)))
+    _refuse(_scale_faults(node["scales"], scale))
+    chosen = node["scales"].get(scale, [])
+    key = f"ablation.scales.{scale}"
+    own = {} if isinstance(chosen, list) else {k: v for k, v in chosen.items() if k != "words"}
+    node = {"hold": None, "published": None, "tune": None} | node | own
+    keys = {part: f"{key}.{part}" if part in own else f"ablation.{part}" for part in node}
+    _refuse(_faults(node, keys))
+    held, published = node["hold"], node["published"]
+    return Ablation(
+        name=name,
+        claim=node["claim"],
+        source=node["source"],
+        scale=scale,
+        arms=node["arms"],
+        baseline=node["baseline"],
+        metric=node["metric"],
+        seeds=node["seeds"],
+        contrasts=_contrasts(node, keys["contrasts"]),
+        hold=Hold(**({"tolerance": hold["tolerance"]} | held)) if held else None,
+        published=Published(**published) if published else None,
+        tune=node["tune"],
+        scales={
+            of: words if isinstance(words, list) else words["words"]
+            for of, words in node["scales"].items()
+        },
+    )
+
+
+def words_set(words: list[str]) -> list[str]:
+    """The dotted keys and groups that `words` set; those of a dict value one by one."""
+    _, overrides = parse(words)
+    found: list[str] = []
+    for override in overrides:
+        value = None if override.is_sweep_override() else override.value()
+        found += _leaves(override.key_or_group, value)
+    return found
+
+
+def _leaves(key: str, value: Any) -> list[str]:
+    if not isinstance(value, dict) or not value:
+        return [key]
+    return [leaf for name, part in value.items() for leaf in _leaves(f"{key}.{name}", part)]
+
+
+def _refuse(lines: Iterator[str]) -> None:
+    if found := list(lines):
+        raise UserError("\n".join(found))
+
+
+def _scale_faults(scales: dict[str, Any], scale: str) -> Iterator[str]:
+    for name, words in scales.items():
+        if name not in SCALES:
+            yield f"ablation.scales.{name}: must be one of {', '.join(SCALES)}" + nearest(
+                str(name), SCALES
+            )
+        listed = words if isinstance(words, list) else words["words"]
+        yield from _word_faults(f"ablation.scales.{name}", listed)
+    if scales and scale not in scales:
+        yield f"scale={scale}: this ablation has {', '.join(scales)} (ablation.scales)"
+
+
+def _faults(node: dict[str, Any], keys: dict[str, str]) -> Iterator[str]:
+    """What the types of schema.Ablation do not say."""
+    arms = node["arms"]
+    for part in ("claim", "source"):
+        if not node[part].strip():
+            yield f"{keys[part]}: is empty"
+    if len(arms) < 2:
+        yield f"{keys['arms']}: {len(arms)} of them; a comparison needs two at least"
+    for name, words in arms.items():
+        if not isinstance(name, str):
+            yield f"{keys['arms']}: YAML reads an arm as {name}; write it in quotes"
+        elif not _NAME.fullmatch(name):
+            yield f"{keys['arms']}.{name}: an arm's name has letters, digits and . _ + - only"
+        yield from _word_faults(f"{keys['arms']}.{name}", words)
+    yield from _arm_faults(keys["baseline"], [node["baseline"]], arms)
+    if not node["metric"].startswith(METRICS):
+        begin = ", ".join(METRICS)
+        yield f"{keys['metric']}={node['metric']}: must begin with one of {begin}"
+    yield from seed_faults(keys["seeds"], node["seeds"])
+    if not node["contrasts"]:
+        yield f"{keys['contrasts']}: none; a verdict belongs to a contrast"
+    if node["published"]:
+        yield from _arm_faults(f"{keys['published']}.rows", node["published"]["rows"], arms)
+    yield from _hold_faults(node["hold"], keys["hold"], node["baseline"], arms)
+    for key, values in (node["tune"] or {}).items():
+        if not values:
+            yield f"{keys['tune']}.{key}: has no values"
+
+
+def _arm_faults(key: str, names: Any, arms: Mapping[str, Any]) -> Iterator[str]:
+    for name in names:
+        if name not in arms:
+            near = nearest(str(name), arms)
+            yield f"{key}={name}: no such arm{near}; there are {', '.join(arms)}"
+
+
+def seed_faults(key: str, seeds: list[int]) -> Iterator[str]:
+    """One line for each fault of a list of seeds."""
+    if not seeds:
+        yield f"{key}: none"
+    if len(set(seeds)) < len(seeds):
+        yield f"{key}={seeds}: one of them stands there twice"
+    for seed in seeds:
+        if not 0 <= seed < _SEEDS:
+            yield f"{key}={seed}: must be at least 0 and at most {_SEEDS - 1}"
+
+
+def _hold_faults(
+    hold: dict[str, Any] | None, key: str, baseline: str, arms: dict[str, list[str]]
+) -> Iterator[str]:
+    if hold is None:
+        return
+    for part in ("cost", "solve"):
+        if hold[part] is None:
+            yield f"{key}.{part}: a value is required"
+    for name, words in arms.items():
+        if name != baseline and hold["solve"] in [word.partition("=")[0] for word in words]:
+            yield f"{key}.solve={hold['solve']}: arm {name} sets it; only the baseline may"
+    if not 0 < hold.get("tolerance", 0.5) < 1:
+        yield f"{key}.tolerance={hold['tolerance']}: must be above 0 and below 1"
+
+
+def _word_faults(key: str, words: list[str]) -> Iterator[str]:
+    """What is wrong with the words of an arm or a scale."""
+    for word in words:
+        try:
+            options, overrides = parse([word])
+        except UserError as error:
+            yield f"{key}: {error}"
+            continue
+        if not overrides or options.config_dir or options.config_name or options.config_path:
+            yield f"{key}: {word}: settings only, KEY=VALUE or GROUP=NAME"
+            continue
+        root = overrides[0].key_or_group.split(".")[0]
+        if overrides[0].is_sweep_override():
+            yield f"{key}: {word}: several values are several arms; a list is written [A,B]"
+        elif root in (*schema.OF_SEVERAL, "seed", "name", "runs", "resume", "hydra"):
+            yield f"{key}: {word}: cannot be set here"
+
+
+def _contrasts(node: dict[str, Any], key: str) -> list[Contrast]:
+    found = [
+        parse_contrast(entry, list(node["arms"]), f"{key}[{i}]")
+        for i, entry in enumerate(node["contrasts"])
+    ]
+    names = [contrast.name for contrast in found]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(f"{key}: two have the name {twice[0]}")
+    return found

@@ -1,0 +1,353 @@
+"""From a command line that stands for several runs to a plan: every job composed and checked.
+
+Nothing heavy is imported before the last of them is valid; then the free knobs are solved.
+"""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnnlab.ablation import definition
+from cnnlab.ablation.definition import Ablation, Hold, words_set
+from cnnlab.ablation.job import Job, Plan
+from cnnlab.ablation.typed import Typed, read_words
+from cnnlab.config import Composed, check, compose, to_plain
+from cnnlab.config.fit import metric_fault
+from cnnlab.config.plain import unresolved
+from cnnlab.config.several import jobs as combinations
+from cnnlab.errors import UserError, nearest
+from cnnlab.tracking.identity import differences, identity, is_outside
+
+if TYPE_CHECKING:
+    from cnnlab.ablation.costs import Costs
+    from cnnlab.ablation.hold import Solved
+
+TESTED = "tested=last"
+"""An ablation's jobs are tested as they end: choosing a checkpoint on val is a selection."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Runs that differ in nothing but the seed.
+
+    Attributes:
+        name: of the ablation's arm; in a grid the values that tell it from the others.
+        words: as typed after `train.py`, without the seed.
+        composed: of these words and the first seed.
+        cost: `cost/...` keys, counted.
+        solved: the knob that holds the cost; None where nothing was solved.
+    """
+
+    name: str
+    words: list[str]
+    composed: Composed
+    cost: dict[str, float]
+    solved: "Solved | None"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan, and what there is to say of it.
+
+    Attributes:
+        plan: what the launcher gets.
+        arms: in the order of the file or the grid.
+        baseline: the arm whose cost is held; None for a grid, where that is what the config has.
+        hold: what is held and by which knob.
+        cfg: the config of the command itself: jobs, stale, keep, dry.
+        notes: what was guessed.
+    """
+
+    plan: Plan
+    arms: list[Arm]
+    baseline: str | None
+    hold: Hold | None
+    cfg: Any
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class _Outline:
+    """What a file or a grid says: before anything is composed."""
+
+    name: str
+    arms: dict[str, list[str]]
+    seeds: list[int]
+    held: list[str]
+    """The words whose cost is held."""
+    baseline: str | None
+    hold: Hold | None
+    ablation: Ablation | None
+
+
+def plan(words: list[str]) -> Planned:
+    """The plan that a command line (`-m`, `ablation=`) stands for.
+
+    Raises:
+        UserError: whatever is wrong with any of its jobs, before the first one starts.
+    """
+    typed = read_words(words)
+    base = compose(typed.command)
+    check(base, several=True)
+    outline = _ablation(base, typed) if base.cfg.ablation is not None else _grid(base, typed)
+    _refuse_folder(outline.name)
+    valid = {name: _checked(name, words, outline) for name, words in outline.arms.items()}
+    from cnnlab.ablation.costs import Costs  # from here on torch is needed
+
+    costs = Costs()
+    arms = _solved(valid, outline, costs)
+    folder = Path(base.cfg.runs) / outline.name
+    return Planned(
+        Plan(
+            name=outline.name,
+            folder=folder,
+            ablation=_described(outline, arms),
+            jobs=_jobs(arms, outline, folder),
+            metric=outline.ablation.metric if outline.ablation else None,
+        ),
+        arms,
+        outline.baseline,
+        outline.hold,
+        base.cfg,
+        costs.notes,
+    )
+
+
+def _jobs(arms: list[Arm], outline: _Outline, folder: Path) -> list[Job]:
+    """Seed by seed, so that an interrupted ablation has compared all arms under the first seeds."""
+    same: dict[str, str] = {}
+    for arm in arms:
+        other = same.setdefault(_identity(arm.composed, outline.seeds[0]), arm.name)
+        if other != arm.name:
+            raise UserError(f"arms {other} and {arm.name}: the same run under two names")
+    return [
+        Job(
+            arm=arm.name,
+            seed=seed,
+            words=[*arm.words, f"seed={seed}"],
+            folder=folder / f"{arm.name}-s{seed}",
+            identity=_identity(arm.composed, seed),
+            cost=arm.cost,
+        )
+        for seed in outline.seeds
+        for arm in arms
+    ]
+
+
+def _identity(composed: Composed, seed: int) -> str:
+    """Of the config with that seed; `auto` stays what it is, since no machine is chosen yet."""
+    cfg = composed.cfg.copy()
+    cfg.seed = seed
+    return identity(to_plain(cfg))
+
+
+# An ablation ------------------------------------------------------------------------------------
+
+
+def _ablation(base: Composed, typed: Typed) -> _Outline:
+    scale, file = base.cfg.scale, base.choices.get("ablation")
+    if not isinstance(file, str):
+        raise UserError("ablation: names one file of conf/ablation: ablation=NAME")
+    node = to_plain(base.cfg)["ablation"]
+    found = definition.read(file, node, scale, base.cfg.hold)
+    _refuse_other_settings(base, typed)
+    if typed.sweeps:
+        raise UserError(
+            f"{typed.sweeps[0]}: an ablation's arms stand in its file; several values go with "
+            "seed= and arms= only"
+        )
+    hold = _hold(base, found.hold, typed)
+    _refuse_settings_of_arms(found, hold, typed)
+    common = [*typed.flags, TESTED, *found.scales.get(scale, [])]
+    chosen = _chosen(found.arms, base.cfg.arms)
+    every = {
+        name: [*common, *words, *typed.settings]
+        for name, words in found.arms.items()
+        if name in chosen or name == found.baseline
+    }
+    seeds = found.seeds if typed.seeds is None else typed.seeds
+    name = found.name if scale == "small" else f"{found.name}-{scale}"
+    return _Outline(
+        name=base.cfg.name or name,
+        arms={name: every[name] for name in chosen},
+        seeds=seeds,
+        held=every[found.baseline],
+        baseline=found.baseline,
+        hold=hold,
+        ablation=found,
+    )
+
+
+def _refuse_other_settings(base: Composed, typed: Typed) -> None:
+    """An ablation's file may set nothing beside `ablation`: its jobs do not read the file."""
+    # As written: a default config may lack a value that every arm gives.
+    with_it, without = unresolved(base.cfg), unresolved(compose(typed.flags).cfg)
+    if changed := differences(with_it, without).keys() - {"seed"}:
+        raise UserError(
+            f"ablation={base.choices['ablation']}: its file sets {', '.join(sorted(changed))}; "
+            "what all arms share stands in ablation.scales"
+        )
+
+
+def _refuse_settings_of_arms(found: Ablation, hold: Hold | None, typed: Typed) -> None:
+    for key in words_set(typed.settings):
+        if hold and key == hold.solve:
+            raise UserError(
+                f"{key}: solved for each arm (ablation.hold.solve); hold.cost=null leaves it as "
+                "it is"
+            )
+        for name, words in found.arms.items():
+            if key in words_set(words):
+                raise UserError(f"{key}: set by arm {name}, so it cannot be typed for all of them")
+
+
+def _chosen(arms: dict[str, list[str]], asked: Any) -> list[str]:
+    if asked is None:
+        return list(arms)
+    names = [asked] if isinstance(asked, str) else list(asked)
+    for name in names:
+        if name not in arms:
+            raise UserError(
+                f"arms={name}: no such arm{nearest(str(name), arms)}; there are {', '.join(arms)}"
+            )
+    if not names:
+        raise UserError(f"arms=[]: none; there are {', '.join(arms)}")
+    return [name for name in arms if name in names]
+
+
+def _hold(base: Composed, of_file: Hold | None, typed: Typed) -> Hold | None:
+    """What is typed as `hold.*` counts before what the file says, part by part."""
+    values: dict[str, Any] = dict(base.cfg.hold)
+    if of_file is not None:
+        given = {"cost": of_file.cost, "solve": of_file.solve, "tolerance": of_file.tolerance}
+        values |= {part: value for part, value in given.items() if part not in typed.hold}
+    if values["cost"] is None and (of_file is not None or values["solve"] is None):
+        return None
+    for part, example in (("cost", "params"), ("solve", "model.width_per_group")):
+        if values[part] is None:
+            raise UserError(f"hold.{part}: a value is required, such as hold.{part}={example}")
+    return Hold(**values)
+
+
+# A grid -----------------------------------------------------------------------------------------
+
+
+def _grid(base: Composed, typed: Typed) -> _Outline:
+    if base.cfg.arms is not None or base.cfg.scale != "small":
+        key = "arms" if base.cfg.arms is not None else "scale"
+        raise UserError(f"{key}={base.cfg[key]}: only an ablation has any: ablation=NAME")
+    hold = _hold(base, None, typed)
+    found = combinations([*typed.flags, *typed.settings])
+    varied = typed.varied
+    if hold and hold.solve in words_set(typed.settings):
+        raise UserError(f"{hold.solve}: solved for each run (hold.solve), so it cannot be typed")
+    arms = dict(zip(_arm_names(found, varied), found, strict=True))
+    seeds = [int(base.cfg.seed)] if typed.seeds is None else typed.seeds
+    # What is held is what the first of the groups has where all other keys are as it has them.
+    settings = [key for key in varied if not typed.is_group(key.lstrip("+"))]
+    held = [word for word in found[0] if word.partition("=")[0] not in settings]
+    name = base.cfg.name or f"multirun-{_hex(found, hold)}"
+    return _Outline(name, arms, seeds, held, None, hold, None)
+
+
+def _arm_names(arms: list[list[str]], varied: list[str]) -> list[str]:
+    """`groups4` of model.groups=4, `resnet18` of model=resnet18; long where short ones are alike."""
+    for short in (True, False):
+        names = ["-".join(_part(word, short) for word in _of(arm, varied)) for arm in arms]
+        names = [_cut(name) or "run" for name in names]
+        if len(set(names)) == len(names):
+            return names
+    raise UserError(f"{' '.join(arms[0])}: the same run stands there twice")
+
+
+def _of(arm: list[str], varied: list[str]) -> list[str]:
+    return [word for word in arm if word.partition("=")[0] in varied]
+
+
+def _part(word: str, short: bool) -> str:
+    key, _, value = word.partition("=")
+    prefix = key.rpartition(".")[2] if short else f"{key}_"
+    return value if short and "." not in key else prefix + value
+
+
+def _cut(name: str) -> str:
+    clean = re.sub(r"[^\w.+-]+", "_", name).strip("_.-")
+    return clean if len(clean) <= 80 else f"{clean[:71]}-{_digest(name)}"
+
+
+def _hex(arms: list[list[str]], hold: Hold | None) -> str:
+    """Of what is run, whatever the seeds: a command with more seeds goes on in the same folder."""
+    words = [[w for w in arm if not is_outside(w.partition("=")[0].lstrip("+~"))] for arm in arms]
+    return _digest(json.dumps([sorted(map(sorted, words)), str(hold)]))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+# Both -------------------------------------------------------------------------------------------
+
+
+def _refuse_folder(name: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][\w.+-]*", name):
+        raise UserError(f"name={name}: names a folder here: letters, digits and . _ + - only")
+
+
+def _checked(name: str, words: list[str], outline: _Outline) -> Composed:
+    try:
+        composed = compose([*words, f"seed={outline.seeds[0]}"])
+        check(composed)
+        if outline.ablation and (
+            fault := metric_fault(to_plain(composed.cfg), outline.ablation.metric)
+        ):
+            raise UserError(f"ablation.metric={outline.ablation.metric}: {fault}")
+    except UserError as error:
+        if outline.ablation is None:
+            raise
+        lines = str(error).splitlines()
+        raise UserError("\n".join(f"arm {name}: {line}" for line in lines)) from error
+    return composed
+
+
+def _solved(valid: dict[str, Composed], outline: _Outline, costs: "Costs") -> list[Arm]:
+    """The arms, counted; with the knob that holds the cost, composed and checked once more."""
+    from cnnlab.ablation.hold import hold
+
+    found = []
+    for name, words in outline.arms.items():
+        composed, solved, wanted = valid[name], None, outline.hold
+        if wanted and name != outline.baseline:
+            solved = hold(name, words, outline.held, costs, **vars(wanted))
+            words = [*words, solved.word]
+            composed = _checked(name, words, outline)
+        found.append(Arm(name, words, composed, _cost(composed, costs), solved))
+    return found
+
+
+def _cost(composed: Composed, costs: "Costs") -> dict[str, float]:
+    from cnnlab.complexity.table import cost_keys
+
+    counted = cost_keys(costs.of(composed.cfg))
+    return {key: value for key, value in counted.items() if value is not None}
+
+
+def _described(outline: _Outline, arms: list[Arm]) -> dict[str, Any] | None:
+    """The ablation as the launcher writes it, with the arms that are run and what was solved."""
+    if outline.ablation is None:
+        return None
+    plain = outline.ablation.to_plain()
+    plain["seeds"] = outline.seeds
+    plain["hold"] = None if outline.hold is None else vars(outline.hold)
+    plain["solved"] = {
+        arm.name: {
+            "key": outline.hold.solve,
+            "value": arm.solved.value,
+            "deviation": arm.solved.deviation,
+        }
+        for arm in arms
+        if outline.hold and arm.solved
+    }
+    return plain

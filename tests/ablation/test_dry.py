@@ -1,0 +1,65 @@
+"""`dry=true` prints the plan and runs nothing."""
+
+import re
+
+import pytest
+
+from cnnlab.ablation import estimate
+from cnnlab.ablation.command import multirun
+from cnnlab.ablation.dry import duration, size
+from cnnlab.errors import UserError
+
+QUICK = ["dry=true", "data.fraction=0.2", "trainer.threads=1"]
+
+
+def test_it_prints_arms_costs_runs_time_and_disk(write, tmp_path, capsys):
+    assert multirun([*write(), *QUICK, "arms=one,two"]) == 0
+    said = capsys.readouterr().out
+    assert "mine: More groups are better." in said
+    assert "held     params of arm one by model.width_per_group, within 10.0%" in said
+    (one,) = re.findall(r"^one +model\.groups=1 +8 +([\d.]+) .* held$", said, re.M)
+    # Two groups of 5 channels: solved, and the words do not say it twice.
+    (two,) = re.findall(r"^two +model\.groups=2 +5 +([\d.]+) .* -7\.9%$", said, re.M)
+    assert "runs     4: 2 arms, 2 seeds (1, 2)" in said
+    assert f"folder   {tmp_path}/runs/mine" in said
+    # 216 images of 64: 3 steps an epoch; val and test have 359 images, 2 batches of 256 each.
+    assert len(re.findall(r"^probe .* 6 steps of .*, 6 batches of evaluation", said, re.M)) == 2
+    assert re.search(r"^time     about \d+ s$", said, re.M)
+    # Two files of weights, two checkpoints of weights and momentum; 4 bytes; 2 seeds.
+    expected = (float(one) + float(two)) * 6 * 4 * 2
+    assert f"disk     about {expected:.1f} MB (keep=all)" in said
+    assert not (tmp_path / "runs").exists()
+
+
+def test_without_the_data_the_rest_is_printed(write, capsys, tmp_path):
+    words = [*write(hold=None), "dry=true", "data=cifar10", f"data.root={tmp_path}", "keep=none"]
+    assert multirun(words) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"^time     not known: .*point data\.root at", said, re.M)
+    assert "runs     6: 3 arms" in said
+    assert "disk     about 0.0 MB (keep=none)" in said
+
+
+def test_several_at_once_share_the_time(write, capsys, monkeypatch):
+    found = estimate.Probe(1.0, 1.0, 1, 1, seconds=100.0)
+    monkeypatch.setattr(estimate, "probe", lambda composed, jobs: found)
+    multirun([*write(hold=None), "dry=true", "jobs=4"])
+    assert "time     about 2 min, 4 at once" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(4, "4 s"), (99, "99 s"), (600, "10 min"), (6 * 3600, "6.0 h"), (4 * 86400, "4.0 days")],
+)
+def test_durations(seconds, said):
+    assert duration(seconds) == said
+
+
+def test_sizes():
+    assert (size(1.25e6), size(3.4e10)) == ("1.2 MB", "34.0 GB")
+
+
+def test_a_plan_with_a_mistake_prints_nothing(write, capsys):
+    with pytest.raises(UserError, match=r"optimizer\.lr=-1"):
+        multirun([*write(), "dry=true", "optimizer.lr=-1"])
+    assert capsys.readouterr().out == ""

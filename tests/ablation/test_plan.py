@@ -1,0 +1,323 @@
+"""From words to jobs: each composed and checked before the first starts."""
+
+import re
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from cnnlab.ablation.costs import Costs
+from cnnlab.ablation.definition import Hold
+from cnnlab.ablation.plan import plan
+from cnnlab.complexity.count import Cost
+from cnnlab.config import compose, to_plain
+from cnnlab.errors import UserError
+from cnnlab.tracking.identity import identity
+
+TINY = ["model=resnext_cifar", "model.depth=11", "model.width=16", "model.width_per_group=8"]
+GRID = ["-m", *TINY, "logger=none", "model.groups=1,4", "seed=1,2"]
+
+
+def params(groups: int, width_per_group: int, width: int = 16, channels: int = 1) -> int:
+    """Of a ResNeXt of three bottlenecks with ten classes, layer by layer."""
+    before, total = width // 4, (9 * channels + 2) * (width // 4)
+    for stage in range(3):
+        mid, out = groups * width_per_group * 2**stage, width * 2**stage
+        total += before * mid + 9 * mid * mid // groups + mid * out + before * out
+        total += 2 * (2 * mid + 2 * out)
+        before = out
+    return total + (before + 1) * 10
+
+
+def nearest_width(groups: int, target: int) -> int:
+    return min(range(1, 50), key=lambda w: abs(params(groups, w) - target))
+
+
+@pytest.fixture
+def uncounted(monkeypatch):
+    """No net is built."""
+    monkeypatch.setattr(Costs, "of", lambda self, cfg: Cost(1, 1, 1, 1, (1, 32, 32), []))
+
+
+@pytest.fixture
+def free(write, uncounted):
+    """`free(*words)`: the plan of the ablation `mine`, nothing held or counted."""
+    return lambda *words: plan([*write(hold=None), *words])
+
+
+def test_every_arm_under_every_seed(free, tmp_path):
+    found = free()
+    assert found.plan.name == "mine"
+    assert found.plan.folder == tmp_path / "runs" / "mine"
+    # Seed by seed: what is interrupted has all arms under the first seeds.
+    assert [job.folder.name for job in found.plan.jobs] == [
+        *("one-s1", "two-s1", "four-s1"),
+        *("one-s2", "two-s2", "four-s2"),
+    ]
+    assert {(job.arm, job.seed) for job in found.plan.jobs} == {
+        (arm, seed) for arm in ("one", "two", "four") for seed in (1, 2)
+    }
+    assert found.plan.metric == "test/top1"
+
+
+def test_a_job_is_what_its_words_say(free):
+    jobs = free("jobs=3", "arms=one,four").plan.jobs
+    for job in jobs:
+        composed = compose(job.words)
+        assert identity(to_plain(composed.cfg)) == job.identity
+        assert composed.cfg.seed == job.seed
+        assert composed.cfg.tested == "last"
+        assert composed.cfg.ablation is None
+        assert not [word for word in job.words if word.startswith(("ablation=", "jobs="))]
+    assert len({job.identity for job in jobs}) == 4
+
+
+def test_the_knob_is_solved_and_its_cost_counted(write):
+    found = {arm.name: arm for arm in plan([*write(), "hold.tolerance=0.25"]).arms}
+    target = params(1, 8)
+    assert found["one"].solved is None
+    for name, groups in (("two", 2), ("four", 4)):
+        width = nearest_width(groups, target)
+        assert found[name].solved.value == width
+        assert f"model.width_per_group={width}" in found[name].words
+        assert found[name].cost["cost/params_m"] * 1e6 == pytest.approx(params(groups, width))
+        assert found[name].solved.deviation == pytest.approx(params(groups, width) / target - 1)
+
+
+def test_another_cost_or_none_may_be_held(write):
+    held = plan([*write(), "hold.cost=macs", "hold.tolerance=0.3", "arms=two"])
+    assert held.hold == Hold("macs", "model.width_per_group", 0.3)
+    assert abs(held.arms[0].solved.deviation) <= 0.3
+    free = plan([*write(), "hold.cost=null", "arms=one,two"])
+    assert free.hold is None
+    assert not [job for job in free.plan.jobs if "width_per_group" in job.words[-2]]
+
+
+def test_an_arm_that_cannot_match_says_how_near_it_came(write):
+    with pytest.raises(UserError, match=r"arm (two|four): .*model\.width_per_group"):
+        plan([*write(), "hold.tolerance=0.0001", "arms=two"])
+
+
+def test_typed_words_reach_every_arm(free):
+    for job in free("data.fraction=0.5", "optimizer=adamw", "seed=1").plan.jobs:
+        composed = compose(job.words)
+        assert composed.cfg.data.fraction == 0.5
+        assert composed.choices["optimizer"] == "adamw"
+
+
+def test_seeds_and_arms_narrow_it(free):
+    found = free("seed=7,8,9", "arms=four,two")
+    assert [job.folder.name for job in found.plan.jobs[:2]] == ["two-s7", "four-s7"]
+    assert len(found.plan.jobs) == 6
+    assert [job.seed for job in free("seed=range(3)", "arms=one").plan.jobs] == [0, 1, 2]
+
+
+def test_what_is_held_is_the_baselines_cost_where_it_is_not_run_too(write):
+    (arm,) = plan([*write(), "arms=two"]).arms
+    assert arm.solved.value == nearest_width(2, params(1, 8))
+
+
+def test_a_scale_replaces_what_it_names(free):
+    found = free("scale=paper", "seed=1")
+    assert found.plan.name == "mine-paper"
+    assert [arm.name for arm in found.arms] == ["a", "b"]
+    assert found.plan.ablation["scale"] == "paper"
+    assert found.hold is None
+
+
+def test_the_folder_may_be_named(free):
+    assert free("name=again", "arms=one").plan.folder.name == "again"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["model.groups=8"], r"model\.groups: set by arm one"),
+        (["model={groups: 8}"], r"model\.groups: set by arm one"),
+        (["model.width_per_group=8"], r"model\.width_per_group: solved for each arm"),
+        (["data.fraction=0.5,1.0"], "data.fraction=0.5,1.0: an ablation's arms stand in its file"),
+        (["arms=fuor"], "arms=fuor: no such arm; did you mean 'four'"),
+        (["scale=papr"], "scale=papr: must be small or paper; did you mean 'paper'"),
+        (["seed=a,b"], "seed=a,b: seeds are whole numbers"),
+        (["seed=1,1"], "one of them stands there twice"),
+        (["resume=runs/x"], "repeating the command goes on"),
+        (["hydra/launcher=basic"], "cnnlab launches several runs itself"),
+        (["jobs=1,2"], "jobs=1,2: takes one value"),
+        (["jobs=0"], "jobs=0: must be at least 1"),
+        (["keep=some"], "keep=some: must be all or weights or none"),
+        (["stale=kep"], "did you mean 'keep'"),
+        (["hold.cost=parms"], "hold.cost=parms: .*did you mean 'params'"),
+        (["name=a/b"], "name=a/b: names a folder here"),
+        (["model.grops=3"], r"arm one: model\.grops: no such config key"),
+        (["ablation=min"], "ablation=min: no such config; did you mean 'mine'"),
+    ],
+)
+def test_wrong_words(write, words, said):
+    with pytest.raises(UserError) as caught:
+        plan([*write(), *words])
+    assert re.search(said, str(caught.value).splitlines()[0])
+
+
+def test_any_arm_that_is_wrong_is_named(write):
+    arms = {"one": ["model.groups=1"], "two": ["model.groups=2", "optimizer.lr=-1"]}
+    contrasts = [{"name": "x", "arms": ["one", "two"], "expect": "positive"}]
+    with pytest.raises(UserError, match=r"^arm two: optimizer\.lr=-1: must be above 0$"):
+        plan(write(arms=arms, contrasts=contrasts))
+
+
+def test_two_arms_that_are_one(write, uncounted):
+    """`two` says what the scale's words say."""
+    arms = {"one": [], "two": ["model.width=16"]}
+    contrasts = [{"name": "x", "arms": ["one", "two"], "expect": "positive"}]
+    with pytest.raises(UserError, match="arms one and two: the same run under two names"):
+        plan(write(arms=arms, contrasts=contrasts, hold=None))
+
+
+def test_a_mistake_is_found_without_torch(write):
+    program = (
+        "import sys\n"
+        "from cnnlab.ablation.plan import plan\n"
+        "from cnnlab.errors import UserError\n"
+        "try:\n"
+        "    plan(sys.argv[1:])\n"
+        "except UserError as error:\n"
+        "    print(error, 'torch' in sys.modules)\n"
+    )
+    words = [*write(), "seed=1", "trainer.max_epochs=many"]
+    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True)
+    assert done.stdout == "arm one: trainer.max_epochs=many: must be a whole number False\n"
+
+
+def test_a_metric_that_nothing_logs(write):
+    said = r"ablation\.metric=test/topl: not logged; did you mean 'test/top[15]'"
+    with pytest.raises(UserError, match=said):
+        plan(write(metric="test/topl"))
+
+
+def test_a_file_sets_nothing_beside_the_ablation(write):
+    with pytest.raises(UserError, match=r"its file sets trainer\.max_epochs; .*ablation\.scales"):
+        plan(write(beside={"trainer": {"max_epochs": 3}}))
+
+
+# A grid -----------------------------------------------------------------------------------------
+
+
+def test_a_grid_is_every_combination(uncounted, tmp_path):
+    found = plan([*GRID, f"runs={tmp_path}"])
+    assert found.plan.ablation is None
+    assert re.fullmatch(r"multirun-[0-9a-f]{8}", found.plan.name)
+    assert [job.folder.name for job in found.plan.jobs] == [
+        *("groups1-s1", "groups4-s1", "groups1-s2", "groups4-s2")
+    ]
+    for job in found.plan.jobs:
+        composed = compose(job.words)
+        assert composed.cfg.tested == "best"
+        assert job.arm == f"groups{composed.cfg.model.groups}"
+        assert identity(to_plain(composed.cfg)) == job.identity
+
+
+def test_the_same_grid_has_the_same_folder_whatever_the_seeds(uncounted):
+    name = plan(GRID).plan.name
+    assert plan([*GRID[:-1], "seed=1,2,3", "jobs=2"]).plan.name == name
+    assert plan([word for word in GRID if word != "logger=none"]).plan.name == name
+    assert plan([*GRID, "data.fraction=0.5"]).plan.name != name
+
+
+def test_names_of_arms_tell_them_apart(uncounted):
+    words = ["-m", "model=lenet5_modern,resnet20_cifar", "optimizer.lr=0.1,0.2", "seed=1"]
+    names = [arm.name for arm in plan(words).arms]
+    assert names == [
+        f"{net}-lr{lr}" for net in ("lenet5_modern", "resnet20_cifar") for lr in (0.1, 0.2)
+    ]
+    alike = ["-m", "data.seed=1,2", "data.split_seed=1,2"]
+    assert len({arm.name for arm in plan(alike).arms}) == 4
+
+
+def test_a_grid_holds_what_the_config_has():
+    """The published example: the config's own groups and width are what others are held to."""
+    held = ["hold.cost=params", "hold.solve=model.width_per_group", "hold.tolerance=0.2"]
+    found = plan(["-m", *TINY[:3], *held, "seed=1", "model.groups=1,2"])
+    config_has = params(8, 64)  # resnext_cifar's own
+    for arm, groups in zip(found.arms, (1, 2), strict=True):
+        best = min(range(1, 400), key=lambda w: abs(params(groups, w) - config_has))
+        assert arm.solved.value == best
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["data.batch_size=0"], r"data\.batch_size=0: must be at least 1"),
+        (["optimizer.lr=0.1,-1"], r"optimizer\.lr=-1: must be above 0"),
+        (["model=lenet5_modern,lenet6"], "model=lenet6: no such config"),
+        (["scale=paper"], "scale=paper: only an ablation has any"),
+        (["hold.cost=params"], r"hold\.solve: a value is required"),
+        (["hold.solve=model.width", "hold.cost=params", "model.width=8"], "solved for each run"),
+        (["optimizer.lr=interval(0.1,1)"], "only a list of values"),
+    ],
+)
+def test_wrong_grids(words, said):
+    with pytest.raises(UserError, match=said):
+        plan(["-m", "seed=1,2", *words])
+
+
+# The command line -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def launched(monkeypatch):
+    """What the launcher was given, in place of launching it."""
+    calls: list[tuple] = []
+
+    def launch(given, **options) -> int:
+        calls.append((given, options))
+        return 3
+
+    module = SimpleNamespace(launch=launch)
+    monkeypatch.setitem(sys.modules, "cnnlab.ablation.launch", module)
+    return calls
+
+
+def train(monkeypatch, *words: str) -> int:
+    import train as program
+
+    monkeypatch.setattr("sys.argv", ["train.py", *words])
+    with pytest.raises(SystemExit) as ended:
+        program.main()
+    return ended.value.code
+
+
+@pytest.mark.parametrize("option", [[], ["-m"]])
+def test_train_py_launches_an_ablation_with_or_without_m(
+    monkeypatch, write, launched, uncounted, option
+):
+    words = [*option, *write(), "jobs=2", "keep=weights", "seed=1", "hold.cost=null"]
+    assert train(monkeypatch, *words) == 3
+    ((given, options),) = launched
+    assert [job.folder.name for job in given.jobs] == ["one-s1", "two-s1", "four-s1"]
+    assert options == {"jobs": 2, "stale": None, "keep": "weights", "slurm": None}
+
+
+def test_nothing_starts_where_the_last_job_is_wrong(monkeypatch, launched, capsys):
+    assert train(monkeypatch, "-m", "optimizer.lr=0.1,-1") == 2
+    assert launched == []
+    assert capsys.readouterr().err == "error: optimizer.lr=-1: must be above 0\n"
+
+
+def test_words_of_several_runs_mean_nothing_to_one(monkeypatch, capsys):
+    assert train(monkeypatch, "jobs=2") == 2
+    assert "jobs=2: only for several runs" in capsys.readouterr().err
+
+
+def test_hydras_own_program_knows_the_sweeper(write, launched, uncounted):
+    from hydra.core.plugins import Plugins
+
+    composed = compose(write())
+    assert composed.hydra.mode.name == "MULTIRUN"
+    (sweeper,) = [
+        of
+        for name, of in Plugins.instance().class_name_to_class.items()
+        if name == composed.hydra.sweeper._target_
+    ]
+    assert sweeper().sweep([*write(), "seed=1", "hold.cost=null"]) == 3
+    assert len(launched) == 1
