@@ -10,6 +10,7 @@ from cnnlab.tracking.reading import RunData
 
 if TYPE_CHECKING:
     from cnnlab.tracking.contrasts import Verdict
+    from cnnlab.tracking.published import PublishedEffect
 
 Key = int | str
 """What a value of a group belongs to: its seed; for a run without a seed its name."""
@@ -50,7 +51,7 @@ class Group:
         values: the metric by seed; the mean where runs of several configs share a seed (`--by`).
         mean: of `values`; None where there are none. Their number is `n`.
         sd: sample standard deviation of `values` (n - 1 below the line); None below two.
-        interval: 95 % t interval of the mean; None below two values.
+        interval: 95 % t interval of the mean; None below two values, and where all are equal.
         cost: mean over the runs by short name, every name of `COSTS`; None: not measured.
         pareto: no other group is as good in the metric at less cost, or better at the same.
         best: has the best mean.
@@ -83,10 +84,12 @@ class Paired:
     Attributes:
         differences: group minus baseline by shared seed, in the metric's own unit; may be empty.
         mean: None where no seed is shared.
-        sd, interval, p: None below two shared seeds; interval 95 %, p two-sided, both of Student's
-            t with n - 1 degrees of freedom.
-        p_holm: p after Holm's correction over all groups that have one.
-        sign_flip_p: exact two-sided p of flipping the signs of the differences.
+        sd: None below two shared seeds.
+        interval, p: 95 %, two-sided, both of Student's paired t; None, too, where all differences
+            are equal.
+        p_holm: p after Holm's correction over all groups but the baseline.
+        sign_flip_p: exact two-sided p of flipping the signs of the differences; None for more than
+            20 and for none.
         sign_flip_floor: the least that p can be with so many seeds, 2 / 2^n.
     """
 
@@ -173,6 +176,7 @@ class Comparison:
         baseline: the name of the group that the others are held against; None for one group.
         paired: every other group against the baseline, in the order of `groups`.
         verdicts: of the ablation's contrasts; empty where there is no ablation file.
+        published: by contrast name what its published effect is of, or why there is none.
         ablation: its `ablation.json`, as it is; None where there is none.
         curves: by history key (`val/top1`, `train/loss`), the groups that have it.
         left_out: runs that were found and do not count.
@@ -188,6 +192,7 @@ class Comparison:
     baseline: str | None
     paired: list[Paired]
     verdicts: "list[Verdict]"
+    published: "dict[str, PublishedEffect]"
     ablation: dict[str, Any] | None
     curves: dict[str, list[Curve]]
     meta: Meta
