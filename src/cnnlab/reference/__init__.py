@@ -5,8 +5,12 @@
 source prints, `measured_params` and `measured_macs` what an independent build gave. `uncertain`
 marks numbers or definitions that could not be confirmed; `accepted` says why a difference of more
 than 1 % stands.
+
+`results.csv`: one row a figure of the decks' tables T01 to T18, with its unit, data set and note;
+verdicts of ablations show the published effect from there.
 """
 
 from cnnlab.reference.architectures import Row, rows
+from cnnlab.reference.results import Result, results
 
-__all__ = ["Row", "rows"]
+__all__ = ["Result", "Row", "results", "rows"]

@@ -1,0 +1,105 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cnnlab.tracking.contrasts import Contrast, Verdict
+from cnnlab.tracking.verdict_sentence import is_share, sentence
+
+PAIR = Contrast("x", {"g32": 1, "g1": -1}, "positive")
+SUPPORTED = Verdict(
+    contrast=PAIR,
+    n=5,
+    estimate=0.0061,
+    interval=(0.0022, 0.01),
+    p=0.0055,
+    p_holm=0.011,
+    sign_flip_p=0.0625,
+    sign_flip_floor=0.0625,
+    published=None,
+    outcome="supported",
+    n_to_resolve=None,
+    sentence="",
+    sd=0.003,
+    detectable=0.006,
+)
+
+
+def say(metric: str = "test/top1", higher: bool | None = True, family: int = 3, **facts: Any):
+    return sentence(replace(SUPPORTED, **facts), metric, higher, family=family)
+
+
+def test_supported():
+    assert say() == (
+        "supported: g32 beats g1 by 0.61 points "
+        "(95 % 0.22 to 1.00, n = 5, p = 0.011 after Holm; sign-flip 0.0625, at its floor)"
+    )
+
+
+def test_contradicted_turns_the_interval_with_the_words():
+    assert say(outcome="contradicted", estimate=-0.0061, interval=(-0.01, -0.0022)) == (
+        "contradicted: g32 is worse than g1 by 0.61 points "
+        "(95 % 0.22 to 1.00, n = 5, p = 0.011 after Holm; sign-flip 0.0625, at its floor)"
+    )
+
+
+def test_not_resolved_says_what_would_resolve_it():
+    facts = {
+        "outcome": "not resolved",
+        "estimate": -0.002,
+        "interval": (-0.007, 0.003),
+        "p_holm": 0.34,
+        "sign_flip_p": 0.375,
+        "n_to_resolve": 28,
+    }
+    assert say(family=1, **facts) == (
+        "not resolved: g32 is behind g1 by 0.20 points "
+        "(95 % -0.30 to 0.70, n = 5, p = 0.34; sign-flip 0.375, floor 0.0625); "
+        "about 28 seeds would resolve an effect of this size; 5 seeds can detect 0.60 points"
+    )
+    assert "; 10,000 seeds would not resolve" in say(**(facts | {"n_to_resolve": None}))
+
+
+def test_a_loss_has_no_points_and_less_is_better():
+    words = say("val/loss", False, estimate=-0.123, interval=(-0.2, -0.046), p_holm=0.0001)
+    assert words == (
+        "supported: g32 beats g1 by 0.123 "
+        "(95 % 0.046 to 0.2, n = 5, p < 0.001 after Holm; sign-flip 0.0625, at its floor)"
+    )
+
+
+def test_where_neither_is_better_it_is_above_or_below():
+    assert "g32 is above g1 by 0.0061 (95 % 0.0022" in say("cost/latency_ms", None)
+    turned = say("cost/latency_ms", None, estimate=-0.0061, interval=(-0.01, -0.0022))
+    assert "g32 is below g1 by 0.0061 (95 % 0.0022" in turned
+
+
+@pytest.mark.parametrize(
+    ("weights", "estimate", "words"),
+    [
+        ({"a": -0.5, "b": 0.0, "c": 0.5}, 0.004, "the metric improves by 0.40 points a step over a, b, c"),
+        ({"a": -0.5, "b": 0.0, "c": 0.5}, -0.004, "the metric worsens by 0.40 points a step over a, b, c"),
+        ({"a": 1, "b": -1, "c": -1, "d": 1}, 0.004, "a - b lies 0.40 points above c - d"),
+        ({"a": 1, "b": -1, "c": -1, "d": 1}, -0.004, "a - b lies 0.40 points below c - d"),
+        ({"a": -1, "b": 0.5, "c": 0.5}, -0.004, "- a + 0.5 b + 0.5 c is -0.40 points"),
+        ({"a": 1, "b": -2, "c": 1}, 0.00001, "a - 2 b + c is 0.001 points"),
+    ],
+)  # fmt: skip
+def test_other_contrasts(weights: dict[str, float], estimate: float, words: str):
+    contrast = Contrast("x", weights, "positive")
+    assert f"supported: {words} (95 %" in say(contrast=contrast, estimate=estimate)
+
+
+def test_a_rank_correlation_has_no_unit():
+    contrast = Contrast("x", {"a": 1, "b": 2, "c": 3}, "positive", rank=True)
+    assert say(contrast=contrast, estimate=0.9, interval=None, sign_flip_p=None, n=21) == (
+        "supported: Spearman's correlation over 3 arms is 0.90 "
+        "(n = 21, p = 0.011 after Holm; no sign-flip p above 20 seeds)"
+    )
+
+
+def test_shares_are_known_by_their_last_word():
+    assert is_share("test/top1")
+    assert is_share("val/miou")
+    assert not is_share("val/loss")
+    assert not is_share("cost/gmacs")
