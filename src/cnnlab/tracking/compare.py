@@ -11,21 +11,19 @@ from typing import Any
 
 from cnnlab.errors import UserError, nearest
 from cnnlab.tracking import metric as metrics
-from cnnlab.tracking.comparison import COSTS, Comparison, Group, Key, LeftOut, Meta, Paired, Point
+from cnnlab.tracking.comparison import COSTS, Comparison, Group, Key, LeftOut, Paired, Point
 from cnnlab.tracking.contrasts import Verdict, evaluate, read_contrasts
 from cnnlab.tracking.curves import curves
-from cnnlab.tracking.fairness import hardware, ranges, unequal_seeds, unfair
+from cnnlab.tracking.fairness import unequal_seeds, unfair
 from cnnlab.tracking.grouping import group, resolve
 from cnnlab.tracking.multirun import Multirun, multiruns
-from cnnlab.tracking.naming import differing, shown
+from cnnlab.tracking.naming import differing
+from cnnlab.tracking.provenance import meta
 from cnnlab.tracking.published import PublishedEffect, published_effects
 from cnnlab.tracking.reading import RunData
+from cnnlab.tracking.remarks import incomplete, notes
 from cnnlab.tracking.settings import Settings, Sheaf, buckets
 from cnnlab.tracking.statistics import holm, pair, paired_t, sign_flip, summary
-
-_HELD = {"params": "params_m", "macs": "gmacs", "activations": "activations_m"}
-_HELD["latency"] = "latency_ms"
-_MOST_NAMED = 4
 
 
 def compare(
@@ -80,16 +78,16 @@ def compare(
                 purpose=_purpose(several, counted, by),
             ),
             *unequal_seeds({g.name: [k for k in g.values if isinstance(k, int)] for g in groups}),
-            *_incomplete(several, runs, groups, left_out),
+            *incomplete(several, runs, groups, left_out, by),
         ],
-        notes=_notes(several, ablation, groups, sheaves, key, by),
+        notes=notes(several, ablation, groups, sheaves, key, by),
         baseline=held_against,
         paired=_paired(groups, held_against),
         verdicts=verdicts,
         published=published,
         ablation=ablation,
         curves=curves(groups, key),
-        meta=_meta(runs, groups, several),
+        meta=meta(runs, groups, several),
         left_out=left_out,
     )
 
@@ -282,142 +280,6 @@ def _is_timed(groups: Sequence[Group], metric: str, cost: str) -> bool:
     return named or sum(g.cost["latency_ms"] is not None for g in groups) > 1
 
 
-def _incomplete(
-    several: Sequence[Multirun],
-    runs: Sequence[RunData],
-    groups: Sequence[Group],
-    left_out: Sequence[LeftOut],
-) -> list[str]:
-    lines = []
-    for reason, outs in buckets(left_out, lambda out: out.reason).items():
-        named = [f"{out.group} {_seed(out.run)}" for out in outs]
-        lines.append(f"left out ({reason}): {_some(named)}")
-    found = {run.folder.resolve() for run in runs}
-    names = {g.name for g in groups}
-    for multirun in several:
-        missing = [j.folder.name for j in multirun.jobs if j.folder.resolve() not in found]
-        if missing:
-            lines.append(f"not run yet: {_some(missing)} of {multirun.name}")
-        of_two = [a for a in multirun.arms if any(n.startswith(f"{a} (") for n in names)]
-        if of_two:
-            lines.append(
-                f"arms of several configs: {_some(of_two)}: no verdict can be had on them; name "
-                "the folders of one"
-            )
-        empty = [a for a in multirun.arms if a not in names and a not in of_two]
-        if empty and multirun.ablation is not None:
-            lines.append(f"no run that counts: {_some(empty)} of {multirun.name}")
-    return lines
-
-
-def _notes(
-    several: Sequence[Multirun],
-    ablation: dict[str, Any] | None,
-    groups: Sequence[Group],
-    sheaves: Sequence[Sheaf],
-    metric: str,
-    by: str | None,
-) -> list[str]:
-    lines = []
-    single = [g.name for g in groups if g.n == 1]
-    if single:
-        lines.append(f"one seed only: {_some(single)}: no interval, no test")
-    no_seed = [g.name for g in groups if any(isinstance(key, str) for key in g.values)]
-    if no_seed:
-        lines.append(f"runs without a seed, which cannot be paired: {_some(no_seed)}")
-    averaged = [g.name for g in groups if len(g.points) > g.n]
-    if averaged:
-        lines.append(f"--by {by}: a seed's value is the mean of its runs in {_some(averaged)}")
-    if ablation is None:
-        if by is not None and any(m.ablation for m in several):
-            lines.append(f"--by {by}: the groups are not the ablation's arms: no verdict")
-        elif len(several) > 1 and any(m.ablation for m in several):
-            names = _some([m.name for m in several])
-            lines.append(f"runs of several multiruns ({names}): no verdict; compare one at a time")
-        return lines
-    if ablation["metric"] != metric:
-        lines.append(f"the claim is about {ablation['metric']}, the verdict on {metric}")
-    lines += _held(ablation, groups)
-    lines.append(_tuned(ablation, sheaves))
-    if any(run.config.get("scale") == "small" for g in groups for run in g.runs):
-        lines.append("scale=small: this tests the direction of the claim, not its published value")
-    return lines
-
-
-def _held(ablation: dict[str, Any], groups: Sequence[Group]) -> list[str]:
-    """How far the cost that was held constant is off in the arm that misses it most."""
-    held = ablation.get("hold")
-    base = next((g for g in groups if g.name == ablation["baseline"]), None)
-    if not held or not held.get("cost") or base is None:
-        return []
-    name = _HELD.get(held["cost"], held["cost"])
-    target = base.cost.get(name)
-    known = [(g.cost[name], g.name) for g in groups if target and g.cost.get(name) is not None]
-    if not target or not known:
-        return [f"held constant: {held['cost']}; not measured"]
-    value, worst = max(known, key=lambda item: abs((item[0] or 0.0) / target - 1))
-    off = 100 * ((value or 0.0) / target - 1)
-    return [f"held constant: {held['cost']}, {off:+.1f} % at most ({worst} against {base.name})"]
-
-
-def _tuned(ablation: dict[str, Any], sheaves: Sequence[Sheaf]) -> str:
-    keys = list(ablation.get("tune") or {})
-    if not keys:
-        return "not tuned: every arm ran with the file's own recipe"
-    used = "; ".join(
-        f"{s.name} " + ", ".join(f"{key}={shown(s.setting(key))}" for key in keys)
-        for s in sheaves[: 2 * _MOST_NAMED]
-    )
-    return f"tuned, every arm by the same search on val: {used}"
-
-
-def _meta(
-    runs: Sequence[RunData], groups: Sequence[Group], several: Sequence[Multirun]
-) -> Meta:
-    used = [run for g in groups for run in g.runs]
-    folders = dict.fromkeys(run.folder.parent.name for run in runs)
-    names = [m.name for m in several] if several else [name for name in folders if name]
-    started = [run.time["started"] for run in used if run.time.get("started")]
-    ended = [run.time["ended"] for run in used if run.time.get("ended")]
-    return Meta(
-        title=_some(list(dict.fromkeys(names))) or "runs",
-        found=len(runs),
-        used=len(used),
-        commits=_each(_commit(run) for run in used),
-        hardware=_each(_machine(run) for run in used),
-        data=_each(run.data.get("name") or run.choices.get("data") for run in used),
-        tested=_each(run.tested for run in used),
-        started=min(started, default=None),
-        ended=max(ended, default=None),
-        total_s=math.fsum(run.time.get("total_s") or 0.0 for run in used),
-    )
-
-
-def _commit(run: RunData) -> str | None:
-    git = run.git or {}
-    return git["commit"][:7] + "+" * bool(git.get("dirty")) if git.get("commit") else None
-
-
-def _machine(run: RunData) -> str | None:
-    name, threads = hardware(run), run.environment.get("threads")
-    if name is None or threads is None:
-        return name
-    return f"{name}, {threads} thread{'s' * (threads != 1)}"
-
-
-def _each(values: Any) -> list[str]:
-    return list(dict.fromkeys(str(value) for value in values if value is not None))
-
-
 def _statuses(runs: Sequence[RunData]) -> str:
     counts = Counter(run.status for run in runs)
     return ", ".join(f"{n} {status}" for status, n in counts.items()) or "no runs"
-
-
-def _seed(run: RunData) -> str:
-    return "" if run.seed is None else f"seed {ranges([run.seed])}"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _MOST_NAMED
-    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

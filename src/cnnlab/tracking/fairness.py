@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from cnnlab.tracking.naming import differing, shown
+from cnnlab.tracking.naming import differing, shown, some
 from cnnlab.tracking.reading import RunData
 from cnnlab.tracking.settings import Sheaf
 
@@ -64,14 +64,14 @@ def unfair(
     lines += _values("code", sheaves, _commits)
     dirty = [sheaf.name for sheaf in sheaves if any(map(_is_dirty, sheaf.runs))]
     if dirty:
-        lines.append(f"code: files differed from the commit (dirty) in {_some(dirty)}")
+        lines.append(f"code: files differed from the commit (dirty) in {some(dirty)}")
     if timed:
         lines += _values("threads", sheaves, _threads)
         lines += _values("hardware", sheaves, hardware)
     foreign = [sheaf.name for sheaf in sheaves if any(not run.identity for run in sheaf.runs)]
     if foreign:
         lines.append(
-            f"no record: {_some(foreign)} known from W&B alone: data, code, tested checkpoint and "
+            f"no record: {some(foreign)} known from W&B alone: data, code, tested checkpoint and "
             "what was set on purpose cannot be checked"
         )
     return lines
@@ -222,10 +222,5 @@ def _held(held: dict[str, list[str]], groups: int) -> str:
     most = max(held, key=lambda value: len(held[value]))
     for value, names in sorted(held.items(), key=lambda item: item[0] == most):
         others = value == most and len(names) > _MOST_NAMES and len(held) > 1
-        parts.append(f"{value} in {'the others' if others and groups > len(names) else _some(names)}")
+        parts.append(f"{value} in {'the others' if others and groups > len(names) else some(names)}")
     return "; ".join(parts)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _MOST_NAMES
-    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")

@@ -77,6 +77,14 @@ def _multirun(folder: Path, ablation: dict[str, Any] | None, plan: Mapping[str, 
         ) from None
 
 
+def ended_before(folder: Path) -> str:
+    """What became of a job that left no record: `not run yet`, or why its process ended."""
+    outcome = _read(folder / "outcome.json")
+    if outcome is None:
+        return "not run yet"
+    return f"{outcome.get('status')} without a record ({outcome.get('reason')})"
+
+
 def key_of(word: str) -> str:
     """`model.groups` of `model.groups=4`, `+model.groups=4` and `~model.groups`."""
     return word.partition("=")[0].lstrip("+~").partition("@")[0]

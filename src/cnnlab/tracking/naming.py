@@ -85,6 +85,12 @@ def shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else json.dumps(value, separators=(",", ":"))
 
 
+def some(names: Sequence[str], most: int = 4) -> str:
+    """`a, b, c, d and 3 more`."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
 def sortable(value: Any) -> tuple[int, float, str]:
     """Puts settings in order: none, numbers by size, then words."""
     if isinstance(value, int | float):
