@@ -42,6 +42,6 @@ def restore(value: Any, table: Mapping[str, str]) -> Any:
         return {key: restore(item, table) for key, item in value.items()}
     if isinstance(value, list):
         return [restore(item, table) for item in value]
-    if not isinstance(value, str):
+    if not isinstance(value, str) or "$PATH" not in value:
         return value
     return re.sub(r"\$PATH\d+", lambda match: table.get(match[0], match[0]), value)

@@ -85,9 +85,17 @@ class MetricsFile:
 
 def read_rows(path: Path) -> Iterator[Row]:
     """The rows in the order they were written; a torn last line is left out."""
-    text = path.read_text()
-    whole = text[: text.rfind("\n") + 1]
-    reader = csv.reader(io.StringIO(whole))
-    next(reader, None)  # the header
-    for step, epoch, time_s, key, value in reader:
+    for step, epoch, time_s, key, value in split_rows(path.read_text()):
         yield Row(int(step), int(epoch), float(time_s), key, float(value))
+
+
+def split_rows(text: str) -> Iterator[list[str]]:
+    """The five words of each row of a file's `text`; a torn last line is left out."""
+    whole = text[: text.rfind("\n") + 1]
+    rows: Iterator[list[str]]
+    if '"' in whole:
+        rows = csv.reader(io.StringIO(whole))
+    else:  # no key is quoted: faster, which counts where a thousand runs are compared
+        rows = (line.split(",") for line in whole.split("\n")[:-1])
+    next(rows, None)  # the header
+    yield from rows
