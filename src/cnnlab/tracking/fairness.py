@@ -68,7 +68,7 @@ def unfair(
     if timed:
         lines += _values("threads", sheaves, _threads)
         lines += _values("hardware", sheaves, hardware)
-    foreign = [sheaf.name for sheaf in sheaves if any(not run.identity for run in sheaf.runs)]
+    foreign = [sheaf.name for sheaf in sheaves if any(run.wandb is not None for run in sheaf.runs)]
     if foreign:
         lines.append(
             f"no record: {some(foreign)} known from W&B alone: data, code, tested checkpoint and "
@@ -161,7 +161,7 @@ def _steps(sheaves: Sequence[Sheaf], purpose: Collection[str]) -> list[str]:
 
     def of(run: RunData) -> str | None:
         last = [one.steps[-1] for one in run.history.values() if one.steps]
-        return f"{max(last)} steps" if last and run.identity else None
+        return f"{max(last)} steps" if last and run.wandb is None else None
 
     return _values("length", sheaves, of)
 

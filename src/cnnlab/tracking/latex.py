@@ -1,4 +1,4 @@
-"""A comparison as LaTeX tables, for a paper: booktabs, no colours, ASCII only."""
+"""A comparison as LaTeX tables, for a paper: booktabs, no colours."""
 
 from cnnlab.tracking.comparison import Comparison
 from cnnlab.tracking.grids import Grid, basis, grids, heading

@@ -8,7 +8,7 @@ from rich.text import Text
 from cnnlab.tracking.comparison import Comparison
 from cnnlab.tracking.grids import Grid, basis, grids, heading, sentences
 
-_SHORT = {"params/M": "par/M", "latency/ms": "ms", "activations/M": "act/M", "difference": "diff."}
+_SHORT = {"params/M": "par/M", "latency/ms": "ms", "act./M": "act/M", "difference": "diff."}
 """Titles of columns where there is little room."""
 _OUTCOME_STYLE = {"supported": "green", "contradicted": "red", "not resolved": "yellow"}
 
