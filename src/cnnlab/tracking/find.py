@@ -66,7 +66,7 @@ class _Found:
         self.met = 0
         self.lost = 0
         self._runs: dict[tuple[str, ...], RunData | list[Part]] = {}
-        self._folders: set[tuple[int, int]] = set()
+        self._read: set[tuple[int, int]] = set()
         self._copies = 0
 
     def lose(self, text: str) -> None:
@@ -75,10 +75,11 @@ class _Found:
         self.warn(text)
 
     def add_record(self, folder: Path) -> None:
-        self.met += 1
-        if not self._is_new(folder):
+        if self._again(folder):
             return
         run = read_run(folder)
+        self._read.add(_inode(folder))
+        self.met += 1
         # What a collected copy shares with the run, and two runs never share.
         key = (run.identity, run.name, str(run.time.get("started")), run.wandb_id or "")
         known = self._runs.get(key)
@@ -89,10 +90,11 @@ class _Found:
 
     def add_file(self, file: Path) -> None:
         """A run of W&B, or a session of one."""
-        if self._is_new(file):
-            self.add_part(read_part(file, self.warn))
-        else:
-            self.met += 1
+        if self._again(file):
+            return
+        part = read_part(file, self.warn)
+        self._read.add(_inode(file))
+        self.add_part(part)
 
     def add_part(self, part: Part) -> None:
         self.met += 1
@@ -122,13 +124,11 @@ class _Found:
             self.warn(f"{mirrors} runs at W&B repeat run folders and do not count again")
         return runs
 
-    def _is_new(self, path: Path) -> bool:
-        status = path.stat()
-        key = (status.st_dev, status.st_ino)
-        if key in self._folders:
-            return False
-        self._folders.add(key)
-        return True
+    def _again(self, path: Path) -> bool:
+        """Whether `path` was read before, maybe by another name."""
+        known = _inode(path) in self._read
+        self.met += known
+        return known
 
 
 def _look(path: Path, found: _Found) -> None:
@@ -183,6 +183,11 @@ def _add(add: Callable[[Path], None], path: Path, found: _Found) -> None:
         found.lose(str(error))
 
 
+def _inode(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
 def _completeness(run: RunData) -> tuple[float, bool]:
     return run.time.get("total_s") or 0.0, bool(run.machine)
 
@@ -190,11 +195,11 @@ def _completeness(run: RunData) -> tuple[float, bool]:
 def _sessions(parts: list[Part]) -> list[Part]:
     """The parts less those that repeat others: copied folders, what was uploaded and is here."""
     there = [part for part in parts if str(part.folder).startswith(PREFIX)]
-    here: dict[float | None, Part] = {}
+    here: dict[str, Part] = {}
     for part in parts:
-        if not str(part.folder).startswith(PREFIX):
-            known = here.get(part.started)
-            if known is None or len(known.rows) < len(part.rows):
-                here[part.started] = part
-    local = list(here.values())
-    return max((local, there), key=lambda some: sum(len(part.rows) for part in some) if some else -1)
+        if str(part.folder).startswith(PREFIX):
+            continue
+        known = here.setdefault(str(part.started or part.folder), part)
+        if len(known.rows) < len(part.rows):
+            here[str(part.started or part.folder)] = part
+    return max(list(here.values()), there, key=lambda some: sum(len(part.rows) for part in some))

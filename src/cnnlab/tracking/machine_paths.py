@@ -1,7 +1,7 @@
 """Absolute paths, taken out of a record into one place, so that the rest names no machine."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 # After a quote, bracket, separator or blank; a URL's // is none.
@@ -21,19 +21,24 @@ class MachinePaths:
 
     def take(self, value: Any) -> Any:
         """The same containers with every absolute path replaced and remembered."""
-        if isinstance(value, Mapping):
-            return {key: self.take(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [self.take(item) for item in value]
-        if not isinstance(value, str):
-            return value
-        return _ABSOLUTE.sub(lambda match: self._name(match[0]), value)
+        return replace_paths(value, self._name)
 
     def _name(self, path: str) -> str:
         if path not in self._names:
             self._names[path] = f"$PATH{len(self._names) + 1}"
             self.table[self._names[path]] = path
         return self._names[path]
+
+
+def replace_paths(value: Any, name: Callable[[str], str]) -> Any:
+    """The same containers with `name(path)` in place of every absolute path."""
+    if isinstance(value, Mapping):
+        return {key: replace_paths(item, name) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [replace_paths(item, name) for item in value]
+    if not isinstance(value, str):
+        return value
+    return _ABSOLUTE.sub(lambda match: name(match[0]), value)
 
 
 def restore(value: Any, table: Mapping[str, str]) -> Any:

@@ -3,7 +3,8 @@
 import csv
 import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,7 +34,6 @@ class MetricsFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._quoted: dict[str, str] = {}
         self._handle = -1
         kept = list(read_rows(path)) if path.exists() else []
         self.last_time_s = kept[-1].time_s if kept else 0.0
@@ -47,7 +47,7 @@ class MetricsFile:
         """
         start = f"{step},{epoch},{time_s:.3f},"
         data = "".join(
-            f"{start}{self._quote(key)},{value!r}\n" for key, value in values.items()
+            f"{start}{_quote(key)},{value!r}\n" for key, value in values.items()
         ).encode()
         try:
             os.write(self._handle, data)
@@ -69,18 +69,15 @@ class MetricsFile:
 
     def _rewrite(self, rows: list[Row]) -> None:
         self.close()
-        text = "".join(
-            f"{r.step},{r.epoch},{r.time_s:.3f},{self._quote(r.key)},{r.value!r}\n" for r in rows
-        )
-        write_bytes(self.path, (_HEADER + text).encode())
+        write_bytes(self.path, file_text(rows).encode())
         self._handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
 
-    def _quote(self, key: str) -> str:
-        if key not in self._quoted:
-            buffer = io.StringIO()
-            csv.writer(buffer, lineterminator="").writerow([key])
-            self._quoted[key] = buffer.getvalue()
-        return self._quoted[key]
+
+def file_text(rows: Iterable[Row]) -> str:
+    """A whole file."""
+    return _HEADER + "".join(
+        f"{r.step},{r.epoch},{r.time_s:.3f},{_quote(r.key)},{r.value!r}\n" for r in rows
+    )
 
 
 def read_rows(path: Path) -> Iterator[Row]:
@@ -99,3 +96,10 @@ def split_rows(text: str) -> Iterator[list[str]]:
         rows = (line.split(",") for line in whole.split("\n")[:-1])
     next(rows, None)  # the header
     yield from rows
+
+
+@cache
+def _quote(key: str) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="").writerow([key])
+    return buffer.getvalue()

@@ -1,0 +1,234 @@
+"""Copies records to be shared: what was measured and how, without whose machine it was."""
+
+import dataclasses
+import getpass
+import hashlib
+import json
+import os
+import re
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cnnlab.atomic import write_bytes, write_json
+from cnnlab.errors import UserError
+from cnnlab.tracking.machine_paths import replace_paths
+from cnnlab.tracking.metrics_file import Row, file_text
+from cnnlab.tracking.reading import SCHEMA, RunData, read_run
+
+_BESIDE = ("ablation.json", "plan.json")
+"""Of the multirun that a run belongs to."""
+_ELSEWHERE = re.compile(r"(?<=://)/+[^\s,:'\"()\[\]{}]+|\b[A-Za-z]:\\[^\s,'\"]+")
+"""Absolute paths that no run folder has under `machine`: in URLs of files, on Windows."""
+_FREE_TEXT = ("name", "tags", "runs", "resume", "wandb")
+"""Top keys of a config under which people write what they like; they change no result."""
+_NO_PERSON = {"root", "user", "users", "ubuntu", "admin", "runner", "nobody", "localhost", "vm"}
+
+
+def collect(runs: Sequence[RunData], into: Path, warn: Callable[[str], None]) -> list[Path]:
+    """Write finished runs as records that name no machine, person or absolute path.
+
+    A run goes to `into/FOLDER`, as its own folder is called (`<arm>-s<seed>`), or to
+    `into/PARENT/FOLDER` where the runs come from folders of several names; ablation.json and
+    plan.json go beside them. A run that only W&B knows goes to `GROUP/ID`. `find` reads the
+    records, and a multirun in a folder that holds them takes them for finished.
+
+    Left out: `machine`, results.json, the git remote and branch, the config of loggers. Absolute
+    paths below the run's working folder become relative, others a label that tells them apart.
+
+    Args:
+        runs: as `find` gives them.
+        into: a folder; made if need be.
+        warn: is told which runs are left out, and where a name may have been left.
+
+    Returns:
+        The folders written, in the order of `runs`.
+
+    Raises:
+        UserError: two runs, or one and what is there, would be one folder; nothing is written.
+    """
+    finished = [run for run in runs if run.status == "finished"]
+    if len(finished) < len(runs):
+        warn(f"{len(runs) - len(finished)} runs are not finished and are not collected")
+    targets = _targets(finished, into)
+    beside = _beside(finished, targets)
+    written = []
+    for run in finished:
+        target, cleaner = targets[id(run)], _Cleaner(run)
+        write_bytes(target / "metrics.csv", _metrics(run).encode())
+        record = cleaner.record(run)
+        write_json(target / "run.json", record, indent=2)  # last: it makes the folder a run
+        for key, name in cleaner.left(record):
+            warn(f"{target}/run.json: {key} holds '{name}', which may be a person's or machine's")
+        written.append(target)
+    for file, value in beside.items():
+        write_json(file, value, indent=2)
+    return written
+
+
+def _targets(runs: Sequence[RunData], into: Path) -> dict[int, Path]:
+    places = [_place(run) for run in runs]
+    flat = len({parent for parent, _ in places}) <= 1
+    taken: dict[Path, RunData] = {}
+    for run, (parent, name) in zip(runs, places, strict=True):
+        target = into / name if flat else into / parent / name
+        if target in taken:
+            raise UserError(
+                f"{run.folder} and {taken[target].folder} would both be collected as {target}; "
+                "collect them into two folders"
+            )
+        if target.resolve() == run.folder.resolve():
+            raise UserError(f"{into}: holds the runs themselves; collect them elsewhere")
+        if (target / "run.json").exists() and not _same(read_run(target), run):
+            raise UserError(f"{target}: another run is there; collect {run.folder} elsewhere")
+        taken[target] = run
+    return {id(run): target for target, run in taken.items()}
+
+
+def _place(run: RunData) -> tuple[str, str]:
+    if (run.folder / "run.json").is_file():
+        folder = run.folder.resolve()
+        return folder.parent.name, folder.name
+    known = run.wandb or {}
+    words = (known.get("group") or known.get("project") or "wandb", run.wandb_id or run.name)
+    parent, name = (re.sub(r"[^\w.+-]+", "_", str(word)) for word in words)
+    return parent, name
+
+
+def _same(one: RunData, other: RunData) -> bool:
+    return (one.identity, one.wandb_id, one.seed, one.time.get("started")) == (
+        *(other.identity, other.wandb_id, other.seed),
+        other.time.get("started"),
+    )
+
+
+def _beside(runs: Sequence[RunData], targets: Mapping[int, Path]) -> dict[Path, Any]:
+    """What else to write: by file."""
+    found: dict[Path, Any] = {}
+    for run in runs:
+        for name in _BESIDE:
+            source, target = run.folder.parent / name, targets[id(run)].parent / name
+            if not source.is_file():
+                continue
+            try:
+                value = _Cleaner(run).paths(json.loads(source.read_bytes()))
+            except ValueError as error:
+                raise UserError(f"{source}: not JSON ({error})") from None
+            if found.setdefault(target, value) != value:
+                raise UserError(
+                    f"{source}: differs from the {name} of other runs; "
+                    "collect the multiruns into two folders"
+                )
+    return found
+
+
+def _metrics(run: RunData) -> str:
+    file = run.folder / "metrics.csv"
+    if file.is_file():
+        text = file.read_text()
+        return text[: text.rfind("\n") + 1]  # less a line torn by a kill
+    rows = [
+        Row(step, epoch, time_s, key, value)
+        for key, one in run.history.items()
+        for step, epoch, time_s, value in zip(
+            one.steps, one.epochs, one.times_s, one.values, strict=True
+        )
+    ]
+    return file_text(sorted(rows, key=lambda row: row.step))
+
+
+class _Cleaner:
+    """Takes out of a run's record what names its machine and people."""
+
+    def __init__(self, run: RunData) -> None:
+        self._base = run.machine.get("folder")
+        hosts = {str(run.machine.get("host") or ""), socket.gethostname()}
+        hosts |= {host.partition(".")[0] for host in hosts}
+        text = json.dumps(run.machine)
+        users = {_user(), *re.findall(r"/(?:home|Users)/([^/\s\"']+)", text)}
+        names = {name: "<host>" for name in hosts} | {name: "<user>" for name in users}
+        self._names = {
+            name: mark
+            for name, mark in names.items()
+            if len(name) > 1 and name.lower() not in _NO_PERSON
+        }
+        self._named = re.compile(
+            "|".join(rf"(?<![A-Za-z0-9]){re.escape(n)}(?![A-Za-z0-9])" for n in self._names)
+            or r"(?!)"
+        )
+
+    def record(self, run: RunData) -> dict[str, Any]:
+        """What run.json is to hold."""
+        left_out = ("folder", "results", "history", "machine")
+        fields = {
+            f.name: getattr(run, f.name)
+            for f in dataclasses.fields(run)
+            if f.name not in left_out and (f.name not in ("job", "wandb") or getattr(run, f.name))
+        }
+        fields = self.paths(fields)
+        if run.git:
+            fields["git"] = {key: run.git.get(key) for key in ("commit", "dirty")}
+        if run.wandb:
+            fields["wandb"] = {k: v for k, v in fields["wandb"].items() if k != "entity"}
+        if run.identity:  # the config is one of ours
+            fields["config"].pop("logger", None)
+            fields["overrides"] = [w for w in fields["overrides"] if _top(w) != "logger"]
+        fields["overrides"] = [
+            self.names(word) if _top(word) in _FREE_TEXT else word for word in fields["overrides"]
+        ]
+        fields["config"] |= {
+            key: self.names(fields["config"][key]) for key in _FREE_TEXT if key in fields["config"]
+        }
+        for key in ("name", "reason", "weights", "parent", "wandb"):
+            if key in fields:
+                fields[key] = self.names(fields[key])
+        return {"schema": SCHEMA} | fields
+
+    def paths(self, value: Any) -> Any:
+        """Without absolute paths."""
+        return _texts(replace_paths(value, self._label), self._elsewhere)
+
+    def names(self, value: Any) -> Any:
+        """Without names of machines and people."""
+        return _texts(value, lambda text: self._named.sub(lambda m: self._names[m[0]], text))
+
+    def left(self, value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+        """Where a name stands nevertheless: in what may change a result nothing is replaced."""
+        if isinstance(value, Mapping):
+            for name, item in value.items():
+                yield from self.left(item, f"{key}.{name}" if key else str(name))
+        elif isinstance(value, list):
+            for item in value:
+                yield from self.left(item, key)
+        elif isinstance(value, str) and (match := self._named.search(value)):
+            yield key, match[0]
+
+    def _elsewhere(self, text: str) -> str:
+        return _ELSEWHERE.sub(lambda match: self._label(match[0]), text)
+
+    def _label(self, path: str) -> str:
+        if self._base and (path == self._base or path.startswith(self._base.rstrip("/") + "/")):
+            return os.path.relpath(path, self._base)
+        # The same path has the same label in every record, so that settings stay comparable.
+        return f"$PATH-{hashlib.sha256(path.encode()).hexdigest()[:8]}"
+
+
+def _top(word: str) -> str:
+    """The outermost key of an override."""
+    return re.split(r"[.=/@]", word.lstrip("+~"), maxsplit=1)[0]
+
+
+def _texts(value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _texts(item, change) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_texts(item, change) for item in value]
+    return change(value) if isinstance(value, str) else value
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container without an entry for its user id
+        return ""
