@@ -1,6 +1,7 @@
 """`python -m cnnlab compare`: its words, and what it prints and writes."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -46,7 +47,7 @@ def compare_verb(words: list[str]) -> None:
         console = Console(width=max(console.width, _NARROWEST))
 
     def build() -> tuple[list[RunData], Comparison]:
-        runs = find(asked.paths)
+        runs = find(asked.paths, _warn)
         return runs, compare(
             runs, metric=asked.metric, cost=asked.cost, by=asked.by, baseline=asked.baseline
         )
@@ -96,9 +97,13 @@ def _write(asked: argparse.Namespace, runs: list[RunData], comparison: Compariso
     if asked.collect:
         from cnnlab.tracking.collect import collect
 
-        collect(runs, Path(asked.collect))
-        lines.append(f"collected {len(runs)} runs in {asked.collect}")
+        written = collect(runs, Path(asked.collect), _warn)
+        lines.append(f"collected {len(written)} runs in {asked.collect}")
     return lines
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr)
 
 
 def _writes(asked: argparse.Namespace) -> bool:
@@ -119,7 +124,9 @@ def _parse(words: list[str]) -> argparse.Namespace:
     parser = _Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("paths", nargs="*")
     for name, example in _VALUES.items():
-        parser.add_argument(f"--{name}", metavar=example, default="gmacs" if name == "cost" else None)
+        parser.add_argument(
+            f"--{name}", metavar=example, default="gmacs" if name == "cost" else None
+        )
     parser.add_argument("--watch", action="store_true")
     for word in words:
         option = word.partition("=")[0]
@@ -130,5 +137,7 @@ def _parse(words: list[str]) -> argparse.Namespace:
             )
     asked = parser.parse_intermixed_args(words)
     if not asked.paths:
-        raise UserError("compare: name run folders, such as runs/NAME, or wandb:ENTITY/PROJECT/GROUP")
+        raise UserError(
+            "compare: name run folders, such as runs/NAME, or wandb:ENTITY/PROJECT/GROUP"
+        )
     return asked

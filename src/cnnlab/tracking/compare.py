@@ -259,7 +259,11 @@ def _placed(out: LeftOut, sheaves: Sequence[Sheaf]) -> LeftOut:
     """With the name of the group that the run would be in; its own where there is none."""
     mine = Settings.of(out.run)
     for sheaf in sheaves:
-        if mine.arm == sheaf.arm if mine.arm is not None else mine.text() == sheaf.members[0].text():
+        if (
+            mine.arm == sheaf.arm
+            if mine.arm is not None
+            else mine.text() == sheaf.members[0].text()
+        ):
             return replace(out, group=sheaf.name)
     return replace(out, group=mine.arm or out.run.name)
 

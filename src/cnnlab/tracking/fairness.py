@@ -197,9 +197,7 @@ def _keys_line(kind: str, keys: Sequence[str], sheaves: Sequence[Sheaf]) -> list
     return [f"{kind}: {'; '.join(parts)}{more}"]
 
 
-def _values(
-    what: str, sheaves: Sequence[Sheaf], of: Callable[[RunData], str | None]
-) -> list[str]:
+def _values(what: str, sheaves: Sequence[Sheaf], of: Callable[[RunData], str | None]) -> list[str]:
     """A line where not all runs agree; None: not known, which differs from nothing."""
     found = {
         sheaf.name: [value for value in dict.fromkeys(map(of, sheaf.runs)) if value is not None]
@@ -222,5 +220,7 @@ def _held(held: dict[str, list[str]], groups: int) -> str:
     most = max(held, key=lambda value: len(held[value]))
     for value, names in sorted(held.items(), key=lambda item: item[0] == most):
         others = value == most and len(names) > _MOST_NAMES and len(held) > 1
-        parts.append(f"{value} in {'the others' if others and groups > len(names) else some(names)}")
+        parts.append(
+            f"{value} in {'the others' if others and groups > len(names) else some(names)}"
+        )
     return "; ".join(parts)

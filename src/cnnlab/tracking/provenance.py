@@ -10,9 +10,7 @@ from cnnlab.tracking.naming import some
 from cnnlab.tracking.reading import RunData
 
 
-def meta(
-    runs: Sequence[RunData], groups: Sequence[Group], several: Sequence[Multirun]
-) -> Meta:
+def meta(runs: Sequence[RunData], groups: Sequence[Group], several: Sequence[Multirun]) -> Meta:
     """Of the runs that count; `runs` are all that were found."""
     used = [run for g in groups for run in g.runs]
     folders = dict.fromkeys(run.folder.parent.name for run in runs)
