@@ -129,8 +129,9 @@ def _find(table: str, key: str, metric: str) -> Result | str:
         names = ", ".join(dict.fromkeys(result.metric for result in keyed))
         return f"{table} has {names} of it, which is not {metric}"
     if len(same) > 1:
-        longer = " or ".join(repr(_keys(result)[-1]) for result in same)
-        return f"several rows of {table}; write {longer}"
+        _, by_model, by_dataset = zip(*map(_keys, same), strict=True)
+        longer = by_model if len(set(by_model)) == len(same) else by_dataset
+        return f"several rows of {table}; write {' or '.join(map(repr, longer))}"
     return same[0]
 
 
