@@ -15,6 +15,7 @@ ALLOWED_S = 5.0
 
 def measure() -> list[dict[str, Any]]:
     """Seconds to find, compare and print runs of `KEYS` metrics, each of `POINTS` points."""
+    import scipy.special  # noqa: F401  (the statistics import it where they use it)
     from rich.console import Console
 
     from cnnlab.tracking.compare import compare

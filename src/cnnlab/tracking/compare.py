@@ -12,7 +12,7 @@ from typing import Any
 from cnnlab.errors import UserError, nearest
 from cnnlab.tracking import metric as metrics
 from cnnlab.tracking.comparison import COSTS, Comparison, Group, Key, LeftOut, Paired, Point
-from cnnlab.tracking.contrasts import Verdict, evaluate, read_contrasts
+from cnnlab.tracking.contrasts import Contrast, Verdict, evaluate
 from cnnlab.tracking.curves import curves
 from cnnlab.tracking.fairness import unequal_seeds, unfair
 from cnnlab.tracking.grouping import group, resolve
@@ -54,11 +54,12 @@ def compare(
     finished = [run for run in runs if run.status == "finished"]
     if not finished:
         raise UserError(f"no finished run among {_statuses(runs)}")
-    key = metrics.choose(finished, metric or (ablation or {}).get("metric"))
+    key = metrics.choose(finished, metric or (one.metric if one else None))
     counted, left_out = _sift(runs, key)
     sheaves = group(counted, [arm for m in several for arm in m.arms], by)
     sheaves, repeats = _newest(sheaves)
-    groups = [_group(sheaf, key, differing(sheaves)) for sheaf in sheaves]
+    differs = differing(sheaves)
+    groups = [_group(sheaf, key, differs) for sheaf in sheaves]
     higher = metrics.higher_is_better(key, finished)
     _mark(groups, cost, higher)
     left_out = [_placed(out, sheaves) for out in left_out] + repeats
@@ -69,7 +70,7 @@ def compare(
         higher_is_better=higher,
         cost=cost,
         groups=groups,
-        differs=differing(sheaves),
+        differs=differs,
         warnings=[
             *unfair(
                 sheaves,
@@ -237,7 +238,7 @@ def _verdicts(
 ) -> tuple[list[Verdict], dict[str, PublishedEffect]]:
     if ablation is None:
         return [], {}
-    contrasts = read_contrasts(ablation.get("contrasts"), list(ablation["arms"]))
+    contrasts = [Contrast(**node) for node in ablation["contrasts"]]
     if metrics.higher_is_better(ablation["metric"], runs) != higher:
         contrasts = [contrast.turned() for contrast in contrasts]
     published = published_effects(ablation.get("published"), contrasts, metric)

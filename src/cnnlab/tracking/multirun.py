@@ -27,6 +27,7 @@ class Multirun:
         arms: names in the order of the file; of a grid in the order of its jobs.
         purpose: the config keys that the arms set on purpose, the solved one among them; a config
             group (`model`) stands for all that its files may set.
+        metric: what it is judged by; None where neither file names one.
         jobs: of plan.json; empty where there is none.
     """
 
@@ -35,6 +36,7 @@ class Multirun:
     ablation: dict[str, Any] | None
     arms: list[str]
     purpose: frozenset[str]
+    metric: str | None
     jobs: list[PlannedJob]
 
 
@@ -53,7 +55,6 @@ def multiruns(folders: Iterable[Path]) -> list[Multirun]:
 
 
 def _multirun(folder: Path, ablation: dict[str, Any] | None, plan: Mapping[str, Any]) -> Multirun:
-    ablation = ablation or plan.get("ablation")
     try:
         jobs = [
             # The multirun may have been moved since: its folders lie beside the plan.
@@ -64,12 +65,13 @@ def _multirun(folder: Path, ablation: dict[str, Any] | None, plan: Mapping[str, 
             words = [list(job["words"]) for job in plan["jobs"]]
             arms = list(dict.fromkeys(job.arm for job in jobs))
             purpose = _varied(words) - {"seed", "data.seed", "model.seed"}
-            return Multirun(folder, str(plan["name"]), None, arms, frozenset(purpose), jobs)
+            name, metric = str(plan["name"]), plan.get("metric")
+            return Multirun(folder, name, None, arms, frozenset(purpose), metric, jobs)
         keys = {key_of(word) for words in ablation["arms"].values() for word in words}
         keys |= {ablation["hold"]["solve"]} if ablation.get("hold") else set()
         keys |= set(ablation.get("tune") or {})
         name, arms = str(ablation["name"]), list(ablation["arms"])
-        return Multirun(folder, name, ablation, arms, frozenset(keys), jobs)
+        return Multirun(folder, name, ablation, arms, frozenset(keys), ablation["metric"], jobs)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError(
             f"{folder}: its ablation.json or plan.json is not one that cnnlab wrote "

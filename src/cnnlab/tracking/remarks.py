@@ -80,7 +80,7 @@ def notes(
         lines.append(f"the claim is about {ablation['metric']}, the verdict on {metric}")
     lines += _held(ablation, groups)
     lines.append(_tuned(ablation, sheaves))
-    if any(run.config.get("scale") == "small" for g in groups for run in g.runs):
+    if ablation.get("scale") == "small":
         lines.append("scale=small: this tests the direction of the claim, not its published value")
     return lines
 
