@@ -43,7 +43,12 @@ def study(made_run, tmp_path):
         "metric": "test/top1",
         "seeds": [0, 1, 2, 3, 4],
         "contrasts": [
-            {"name": "four", "weights": {"g4": 1.0, "g1": -1.0}, "expect": "positive", "rank": False}
+            {
+                "name": "four",
+                "weights": {"g4": 1.0, "g1": -1.0},
+                "expect": "positive",
+                "rank": False,
+            }
         ],
         "hold": {"cost": "params", "solve": "model.width", "tolerance": 0.05},
         "published": {

@@ -22,7 +22,10 @@ def test_what_is_asked_about_is_not_unfair(made_run):
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ({"optimizer.lr": 0.2}, "recipe: optimizer.lr 0.2 in groups=4 lr=0.2; 0.1 in groups=1 lr=0.1"),
+        (
+            {"optimizer.lr": 0.2},
+            "recipe: optimizer.lr 0.2 in groups=4 lr=0.2; 0.1 in groups=1 lr=0.1",
+        ),
         ({"trainer.max_epochs": 9}, "length: trainer.max_epochs"),
         ({"trainer.precision": "bf16-mixed"}, "precision: trainer.precision"),
         ({"data.split_seed": 1}, "data: data.split_seed"),

@@ -69,9 +69,7 @@ def test_an_older_record_that_lacks_a_key_stays_in_its_arm(made_run):
 
 
 def test_by_one_key_alone(made_run):
-    runs = [
-        made_run({"model.groups": g, "optimizer.lr": lr}) for g in (4, 1) for lr in (0.1, 0.2)
-    ]
+    runs = [made_run({"model.groups": g, "optimizer.lr": lr}) for g in (4, 1) for lr in (0.1, 0.2)]
     sheaves = group(runs, [], "groups")
     assert names(sheaves) == ["groups=1", "groups=4"]
     assert [sheaf.keys["optimizer.lr"] for sheaf in sheaves] == [[0.1, 0.2]] * 2

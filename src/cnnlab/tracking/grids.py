@@ -87,6 +87,11 @@ def p_value(p: float | None) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def _exact(p: float | None) -> str:
+    """Of sign flips, which are fractions of powers of two."""
+    return NONE if p is None else f"{p:.3g}"
+
+
 def _groups(comparison: Comparison) -> Grid:
     costs = [
         name
@@ -143,8 +148,8 @@ def _difference(paired: Paired) -> Sequence[str]:
         half_width(paired.interval),
         p_value(paired.p),
         p_value(paired.p_holm),
-        p_value(paired.sign_flip_p),
-        p_value(paired.sign_flip_floor),
+        _exact(paired.sign_flip_p),
+        _exact(paired.sign_flip_floor),
     )
 
 
@@ -159,7 +164,7 @@ def _verdicts(comparison: Comparison) -> Grid:
             half_width(verdict.interval),
             number(verdict.published, signed=True),
             p_value(verdict.p_holm),
-            p_value(verdict.sign_flip_p),
+            _exact(verdict.sign_flip_p),
         ]
         for verdict in comparison.verdicts
     ]
