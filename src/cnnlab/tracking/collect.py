@@ -21,9 +21,9 @@ _BESIDE = ("ablation.json", "plan.json")
 """Of the multirun that a run belongs to."""
 _ELSEWHERE = re.compile(r"(?<=://)/+[^\s,:'\"()\[\]{}]+|\b[A-Za-z]:\\[^\s,'\"]+")
 """Absolute paths that no run folder has under `machine`: in URLs of files, on Windows."""
-_FREE_TEXT = ("name", "tags", "runs", "resume", "wandb")
+_FREE_TEXT = ("name", "tags", "runs", "resume")
 """Top keys of a config under which people write what they like; they change no result."""
-_NO_PERSON = {"root", "user", "users", "ubuntu", "admin", "runner", "nobody", "localhost", "vm"}
+_NO_PERSON = {"root", "user", "users", "ubuntu", "admin", "runner", "nobody", "localhost"}
 
 
 def collect(runs: Sequence[RunData], into: Path, warn: Callable[[str], None]) -> list[Path]:
@@ -106,11 +106,13 @@ def _same(one: RunData, other: RunData) -> bool:
 def _beside(runs: Sequence[RunData], targets: Mapping[int, Path]) -> dict[Path, Any]:
     """What else to write: by file."""
     found: dict[Path, Any] = {}
+    read = set()
     for run in runs:
         for name in _BESIDE:
             source, target = run.folder.parent / name, targets[id(run)].parent / name
-            if not source.is_file():
+            if (source, target) in read or not source.is_file():
                 continue
+            read.add((source, target))
             try:
                 value = _Cleaner(run).paths(json.loads(source.read_bytes()))
             except ValueError as error:

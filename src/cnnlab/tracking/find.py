@@ -80,12 +80,13 @@ class _Found:
         run = read_run(folder)
         self._read.add(_inode(folder))
         self.met += 1
-        # What a collected copy shares with the run, and two runs never share.
-        key = (run.identity, run.name, str(run.time.get("started")), run.wandb_id or "")
+        # What a copy shares with the run, a collected one too, and two runs never share.
+        own = [run.identity, run.wandb_id, run.time.get("started"), run.time.get("total_s")]
+        key = tuple(map(str, own))
         known = self._runs.get(key)
         if isinstance(known, RunData):
             self._copies += 1
-        if not isinstance(known, RunData) or _completeness(run) > _completeness(known):
+        if not isinstance(known, RunData) or run.machine:  # less was left out of this one
             self._runs[key] = run
 
     def add_file(self, file: Path) -> None:
@@ -186,10 +187,6 @@ def _add(add: Callable[[Path], None], path: Path, found: _Found) -> None:
 def _inode(path: Path) -> tuple[int, int]:
     status = path.stat()
     return status.st_dev, status.st_ino
-
-
-def _completeness(run: RunData) -> tuple[float, bool]:
-    return run.time.get("total_s") or 0.0, bool(run.machine)
 
 
 def _sessions(parts: list[Part]) -> list[Part]:

@@ -101,5 +101,5 @@ def split_rows(text: str) -> Iterator[list[str]]:
 @cache
 def _quote(key: str) -> str:
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="").writerow([key])
-    return buffer.getvalue()
+    csv.writer(buffer).writerow([key])  # its line ends are what makes it quote those of a key
+    return buffer.getvalue().removesuffix("\r\n")

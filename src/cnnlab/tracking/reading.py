@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -104,41 +105,47 @@ def read_history(path: Path) -> dict[str, History]:
     Raises:
         UserError: a line that is no row; a torn last line is left out.
     """
-    history: dict[str, History] = {}
     try:
         text = path.read_text()
     except FileNotFoundError:
-        return history
+        return {}
     except UnicodeDecodeError:
         raise UserError(f"{path}: not text") from None
+    columns: dict[str, list[tuple[str, str, str, str]]] = {}
     row: list[str] = []
     try:
         for row in split_rows(text):
             step, epoch, time_s, key, value = row
-            one = history.get(key)
-            if one is None:
-                one = history[key] = History()
-            one.steps.append(int(step))
-            one.epochs.append(int(epoch))
-            one.times_s.append(float(time_s))
-            one.values.append(float(value))
-    except (ValueError, csv.Error):
-        raise UserError(f"{path}: '{','.join(row)[:80]}' is no row of metrics") from None
-    return {key: in_steps(one) for key, one in history.items()}
+            columns.setdefault(key, []).append((step, epoch, time_s, value))
+        return {key: _history(rows) for key, rows in columns.items()}
+    except (ValueError, csv.Error) as error:
+        where = f"'{','.join(row)[:80]}' is no row of metrics" if len(row) != 5 else str(error)
+        raise UserError(f"{path}: {where}") from None
 
 
 def in_steps(one: History) -> History:
     """Ordered by step, each step once: of two values the later one counts."""
-    steps = one.steps
-    if all(a < b for a, b in zip(steps, steps[1:], strict=False)):
+    if all(a < b for a, b in pairwise(one.steps)):
         return one
-    latest = {step: at for at, step in enumerate(steps)}
+    latest = {step: at for at, step in enumerate(one.steps)}
     order = [latest[step] for step in sorted(latest)]
     return History(
         [one.steps[i] for i in order],
         [one.epochs[i] for i in order],
         [one.times_s[i] for i in order],
         [one.values[i] for i in order],
+    )
+
+
+def _history(rows: list[tuple[str, str, str, str]]) -> History:
+    steps, epochs, times_s, values = zip(*rows, strict=True)
+    return in_steps(
+        History(
+            list(map(int, steps)),
+            list(map(int, epochs)),
+            list(map(float, times_s)),
+            list(map(float, values)),
+        )
     )
 
 

@@ -81,14 +81,20 @@ def fields(message: bytes) -> list[tuple[int, Any]]:
     at, end = 0, len(message)
     try:
         while at < end:
-            tag, at = _varint(message, at)
+            tag = message[at]  # most are one byte: this loop is where reading takes its time
+            at += 1
+            if tag >= 0x80:
+                tag, at = _varint(message, at - 1)
             kind = tag & 7
             if kind == 0:
                 value, at = _varint(message, at)
                 found.append((tag >> 3, value))
                 continue
             if kind == 2:
-                size, at = _varint(message, at)
+                size = message[at]
+                at += 1
+                if size >= 0x80:
+                    size, at = _varint(message, at - 1)
             elif kind in (1, 5):
                 size = 8 if kind == 1 else 4
             else:

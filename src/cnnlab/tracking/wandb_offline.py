@@ -86,7 +86,7 @@ def _item(body: bytes) -> tuple[list[str], Any]:
         if number in (1, 2):
             path.append(raw.decode())
         elif number in (8, 16):  # JSON, the only form up to wandb 0.31
-            value = json.loads(raw)
+            value = json.loads(raw.decode())
         elif number == 3:
             value = None
         elif number == 4:

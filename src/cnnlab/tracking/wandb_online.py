@@ -47,9 +47,7 @@ def read_parts(where: str, warn: Callable[[str], None], api: Any = None) -> list
 def _split(where: str) -> tuple[str, str, str | None]:
     words = where.removeprefix(PREFIX).split("/", 2)
     if len(words) < 2 or not all(word.strip() for word in words):
-        raise UserError(
-            f"{where}: must be {PREFIX}ENTITY/PROJECT or {PREFIX}ENTITY/PROJECT/GROUP"
-        )
+        raise UserError(f"{where}: must be {PREFIX}ENTITY/PROJECT or {PREFIX}ENTITY/PROJECT/GROUP")
     return words[0], words[1], words[2] if len(words) == 3 else None
 
 

@@ -89,7 +89,11 @@ def run_data(parts: Sequence[Part], warn: Callable[[str], None]) -> RunData:
         axes = {LIGHTNING_STEP, *part.axes.values()}
         columns = {"epoch", *axes}
         superseded = _continue(history, _history(part, columns, running_s))
-        if superseded and part.rows[0].get("_step") == 0 and not any(axes & r.keys() for r in part.rows):
+        if (
+            superseded
+            and part.rows[0].get("_step") == 0
+            and not any(axes & r.keys() for r in part.rows)
+        ):
             warn(
                 f"{part.folder}: part {number} of W&B run {part.id} counts its steps from 0 again; "
                 f"{superseded} values of the parts before are left out"
@@ -98,9 +102,7 @@ def run_data(parts: Sequence[Part], warn: Callable[[str], None]) -> RunData:
         metrics |= {
             key: value
             for key, raw in newest.items()
-            if key not in columns
-            and not _internal(key)
-            and (value := number_of(raw)) is not None
+            if key not in columns and not _internal(key) and (value := number_of(raw)) is not None
         }
         running_s += _runtime(part)
     # What cnnlab's mirror adds to the config of the record.
@@ -164,7 +166,9 @@ def number_of(value: Any) -> float | None:
 def _history(part: Part, columns: set[str], before_s: float) -> dict[str, History]:
     history: dict[str, History] = {}
     axis_of: dict[str, str] = {}
-    usable = {axis: all(_whole(r[axis]) is not None for r in part.rows if axis in r) for axis in columns}
+    usable = {
+        axis: all(_whole(r[axis]) is not None for r in part.rows if axis in r) for axis in columns
+    }
     at: dict[str, int] = {}  # the newest value of each axis: W&B keeps it for rows without one
     epoch = 0
     for index, row in enumerate(part.rows):
