@@ -56,8 +56,10 @@ def test_fields_are_those_of_the_file():
     row = results()[0]
     line = next(
         csv.reader(
-            ["T01_resnext_groups,000,678,ResNet-50,groups=1 group_width=64,ImageNet-1k val,"
-             "top1_error,23.9,%,paper Table 3 (single crop 224)"]
+            [
+                "T01_resnext_groups,000,678,ResNet-50,groups=1 group_width=64,ImageNet-1k val,"
+                "top1_error,23.9,%,paper Table 3 (single crop 224)"
+            ]
         )
     )
     assert [

@@ -26,12 +26,12 @@ def test_equal_metrics_have_no_order():
     assert trend_p([1, 2, 3], [[0.5, 0.5, 0.5]]) == 1
 
 
-@pytest.mark.parametrize(("arms", "seeds"), [(3, 1), (3, 5), (4, 3), (5, 4), (6, 2)])
+@pytest.mark.parametrize(("arms", "seeds"), [(3, 2), (3, 5), (4, 3), (5, 4), (6, 2)])
 def test_without_ties_it_is_scipys_page_test(arms: int, seeds: int):
     rng = np.random.default_rng(arms)
     metric = rng.normal(0, 1, (seeds, arms)) + 0.5 * np.arange(arms)
     oracle = scipy.stats.page_trend_test(metric, method="exact")
-    assert trend_p(list(range(arms)), metric) == pytest.approx(min(1, 2 * oracle.pvalue))
+    assert trend_p(list(range(arms)), metric.tolist()) == pytest.approx(min(1, 2 * oracle.pvalue))
 
 
 def test_one_seed_is_the_permutation_test_of_its_correlation():
@@ -60,9 +60,9 @@ def test_beyond_what_is_counted_it_is_close_to_the_normal_test():
     rng = np.random.default_rng(3)
     metric = rng.normal(0, 1, (4, 11)) + 0.05 * np.arange(11)
     oracle = scipy.stats.page_trend_test(metric, method="asymptotic")
-    assert trend_p(list(range(11)), metric) == pytest.approx(2 * oracle.pvalue, rel=1e-6)
+    assert trend_p(list(range(11)), metric.tolist()) == pytest.approx(2 * oracle.pvalue, rel=1e-6)
     ten = rng.normal(0, 1, (20, 10)) + 0.03 * np.arange(10)
-    exact = trend_p(list(range(10)), ten)
+    exact = trend_p(list(range(10)), ten.tolist())
     normal = 2 * scipy.stats.page_trend_test(ten, method="asymptotic").pvalue
     assert exact == pytest.approx(normal, rel=0.05)
 

@@ -74,13 +74,17 @@ def test_where_neither_is_better_it_is_above_or_below():
     assert "g32 is below g1 by 0.0061 (95 % 0.0022" in turned
 
 
+SLOPE = {"a": -0.5, "b": 0.0, "c": 0.5}
+TWO_BY_TWO = {"a": 1, "b": -1, "c": -1, "d": 1}
+
+
 @pytest.mark.parametrize(
     ("weights", "estimate", "words"),
     [
-        ({"a": -0.5, "b": 0.0, "c": 0.5}, 0.004, "the metric improves by 0.40 points a step over a, b, c"),
-        ({"a": -0.5, "b": 0.0, "c": 0.5}, -0.004, "the metric worsens by 0.40 points a step over a, b, c"),
-        ({"a": 1, "b": -1, "c": -1, "d": 1}, 0.004, "a - b lies 0.40 points above c - d"),
-        ({"a": 1, "b": -1, "c": -1, "d": 1}, -0.004, "a - b lies 0.40 points below c - d"),
+        (SLOPE, 0.004, "the metric improves by 0.40 points a step over a, b, c"),
+        (SLOPE, -0.004, "the metric worsens by 0.40 points a step over a, b, c"),
+        (TWO_BY_TWO, 0.004, "a - b lies 0.40 points above c - d"),
+        (TWO_BY_TWO, -0.004, "a - b lies 0.40 points below c - d"),
         ({"a": -1, "b": 0.5, "c": 0.5}, -0.004, "- a + 0.5 b + 0.5 c is -0.40 points"),
         ({"a": 1, "b": -2, "c": 1}, 0.00001, "a - 2 b + c is 0.001 points"),
     ],

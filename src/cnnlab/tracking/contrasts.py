@@ -208,9 +208,7 @@ def _judge(verdict: Verdict, p_holm: float | None, level: float) -> Verdict:
         outcome = "supported" if agrees else "contradicted"
     least = _detectable(verdict, level)
     needed = _needed(verdict, level) if outcome == "not resolved" else None
-    return replace(
-        verdict, p_holm=p_holm, outcome=outcome, n_to_resolve=needed, detectable=least
-    )
+    return replace(verdict, p_holm=p_holm, outcome=outcome, n_to_resolve=needed, detectable=least)
 
 
 def _detectable(verdict: Verdict, level: float) -> float | None:

@@ -1,9 +1,9 @@
 """The published effect of a contrast, from the rows of `reference/results.csv`.
 
-An ablation names `published: {table, rows: {arm: key}}`. A key is the row's `setting`; where several
-rows of the table have it, `model|setting` or `model|setting|dataset`. Of these rows the one counts
-whose metric is comparable with the ablation's; an error counts as 100 % less it. The effect is the
-contrast of these values, so a published drop in error is a positive effect on top1.
+An ablation names `published: {table, rows: {arm: key}}`. A key is the row's `setting`; where
+several rows of the table have it, `model|setting` or `model|setting|dataset`. Of these rows the one
+counts whose metric is comparable with the ablation's; an error counts as 100 % less it. The effect
+is the contrast of these values, so a published drop in error is a positive effect on top1.
 """
 
 from collections.abc import Mapping, Sequence

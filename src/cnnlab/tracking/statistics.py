@@ -170,7 +170,7 @@ def sign_flip(differences: Sequence[float]) -> SignFlip:
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """p adjusted for the family of `p_values` (Holm 1979), in their order.
+    """Adjust each p for the family of `p_values` (Holm 1979), in their order.
 
     A test without p stays without, and counts as one of the family: it was asked.
     """
@@ -217,7 +217,8 @@ def power(effect: float, n: int, alpha: float) -> float:
     critical = _t_quantile(1 - alpha / 2, n - 1)
     centre = abs(effect) * math.sqrt(n)
     # The other tail, significant with the wrong sign, counts, too: at effect 0 power is alpha.
-    return float(nct.sf(critical, n - 1, centre) + nct.cdf(-critical, n - 1, centre))
+    # It is P(T < -critical) turned round: nct.cdf gives NaN far out in its lower tail.
+    return float(nct.sf(critical, n - 1, centre) + nct.sf(critical, n - 1, -centre))
 
 
 def seeds_to_resolve(mean: float, sd: float, alpha: float) -> int | None:

@@ -8,10 +8,10 @@ from cnnlab.tracking.contrast_nodes import slope_weights
 if TYPE_CHECKING:
     from cnnlab.tracking.contrasts import Contrast, Verdict
 
-SHARES = frozenset(
-    "top1 top5 macro miou micro_iou dice pixel_accuracy boundary_f1 map map50 map75 map_small "
-    "map_medium map_large average_precision f1 f1_macro exact_match ece".split()
-)
+_CLASSIFICATION = ("top1", "top5", "macro", "ece", "average_precision", "f1", "f1_macro")
+_DENSE = ("miou", "micro_iou", "dice", "pixel_accuracy", "boundary_f1")
+_BOXES = ("map", "map50", "map75", "map_small", "map_medium", "map_large")
+SHARES = frozenset((*_CLASSIFICATION, "exact_match", *_DENSE, *_BOXES))
 """Last words of keys whose values are shares of 1; differences are printed as points of 100."""
 
 
@@ -20,9 +20,7 @@ def is_share(metric: str) -> bool:
     return metric.rpartition("/")[2] in SHARES
 
 
-def sentence(
-    verdict: "Verdict", metric: str, higher_is_better: bool | None, *, family: int
-) -> str:
+def sentence(verdict: "Verdict", metric: str, higher_is_better: bool | None, *, family: int) -> str:
     """Such as `supported: g32 beats g1 by 0.61 points (95 % 0.22 to 1.00, n = 5, p = 0.011 ...)`.
 
     Args:
