@@ -177,7 +177,7 @@ def test_a_broken_ablation_file_is_one_line(study, tmp_path):
     with pytest.raises(UserError, match="not JSON"):
         compared(runs)
     (tmp_path / "runs" / "study" / "ablation.json").write_text('{"name": "x"}')
-    with pytest.raises(UserError, match="not one that cnnlab wrote .*arms"):
+    with pytest.raises(UserError, match=r"not one that cnnlab wrote .*arms"):
         compared(runs)
 
 
@@ -225,7 +225,7 @@ def test_runs_that_do_not_count_are_named_with_the_reason(made_run):
 def test_nothing_that_counts(made_run):
     with pytest.raises(UserError, match="no finished run among 2 running, 1 failed"):
         compared([made_run(status=s) for s in ("running", "running", "failed")])
-    with pytest.raises(UserError, match="no run counts: 1 left out, such as .*not finite"):
+    with pytest.raises(UserError, match=r"no run counts: 1 left out, such as .*not finite"):
         compared([made_run(metrics={"test/top1": None})])
 
 

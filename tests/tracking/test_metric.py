@@ -63,5 +63,5 @@ def test_the_direction_of_the_monitor_is_the_tasks_own(made_run):
 
 def test_costs_have_short_names():
     assert check_cost("cost/gmacs") == check_cost("gmacs") == "gmacs"
-    with pytest.raises(UserError, match="--cost gmac: must be one of .* did you mean 'gmacs'"):
+    with pytest.raises(UserError, match=r"--cost gmac: must be one of .* did you mean 'gmacs'"):
         check_cost("gmac")

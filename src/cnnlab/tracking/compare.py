@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from cnnlab.errors import UserError, nearest
@@ -62,7 +63,7 @@ def compare(
     groups = [_group(sheaf, key, differs) for sheaf in sheaves]
     higher = metrics.higher_is_better(key, finished)
     _mark(groups, cost, higher)
-    left_out = [_placed(out, sheaves) for out in left_out] + repeats
+    left_out = _placed(left_out, sheaves) + repeats
     held_against = _baseline(groups, baseline, ablation)
     verdicts, published = _verdicts(ablation, groups, key, higher, finished)
     return Comparison(
@@ -121,12 +122,7 @@ def _newest(sheaves: list[Sheaf]) -> tuple[list[Sheaf], list[LeftOut]]:
     kept, repeats = [], []
     for sheaf in sheaves:
         members: list[Settings] = []
-        # A job counts by its arm; what an older record lacks makes no second experiment.
-        same = buckets(
-            sheaf.members,
-            lambda m, arm=sheaf.arm: f"{m.run.seed} {'' if arm is not None else m.text()}",
-        )
-        for alike in same.values():
+        for alike in buckets(sheaf.members, partial(_repeats, arm=sheaf.arm)).values():
             if alike[0].run.seed is None:
                 members += alike
                 continue
@@ -136,6 +132,11 @@ def _newest(sheaves: list[Sheaf]) -> tuple[list[Sheaf], list[LeftOut]]:
             repeats += [LeftOut(member.run, sheaf.name, reason) for member in older]
         kept.append(replace(Sheaf.of(sheaf.arm, members), name=sheaf.name))
     return kept, repeats
+
+
+def _repeats(member: Settings, arm: str | None) -> str:
+    """Equal for a run and its repeat; of an arm, what an older record lacks makes no other run."""
+    return f"{member.run.seed} {'' if arm is not None else member.text()}"
 
 
 def _group(sheaf: Sheaf, metric: str, differs: Sequence[str]) -> Group:
@@ -256,17 +257,16 @@ def _by_seed(own: Group) -> dict[int, float]:
     return {key: value for key, value in own.values.items() if isinstance(key, int)}
 
 
-def _placed(out: LeftOut, sheaves: Sequence[Sheaf]) -> LeftOut:
-    """With the name of the group that the run would be in; its own where there is none."""
-    mine = Settings.of(out.run)
-    for sheaf in sheaves:
-        if (
-            mine.arm == sheaf.arm
-            if mine.arm is not None
-            else mine.text() == sheaf.members[0].text()
-        ):
-            return replace(out, group=sheaf.name)
-    return replace(out, group=mine.arm or out.run.name)
+def _placed(left_out: Sequence[LeftOut], sheaves: Sequence[Sheaf]) -> list[LeftOut]:
+    """With the name of the group that each run would be in; its own where there is none."""
+    arms = {sheaf.arm: sheaf.name for sheaf in reversed(sheaves) if sheaf.arm is not None}
+    configs = {m.text(): sheaf.name for sheaf in sheaves for m in sheaf.members} if left_out else {}
+    placed = []
+    for out in left_out:
+        mine = Settings.of(out.run)
+        known = configs.get(mine.text()) or (arms.get(mine.arm) if mine.arm else None)
+        placed.append(replace(out, group=known or mine.arm or out.run.name))
+    return placed
 
 
 def _purpose(

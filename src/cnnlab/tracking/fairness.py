@@ -28,8 +28,10 @@ _FILES_SET = {
         *("optimizer", "scheduler", "callbacks", "trainer.max_epochs"),
         *("data.batch_size", "data.augment"),
     ),
-    "experiment": ("model", "data", "recipe", "task", "head", "loss", "optimizer", "scheduler")
-    + ("callbacks", "trainer", "tested"),
+    "experiment": (
+        *("model", "data", "recipe", "task", "head", "loss", "optimizer", "scheduler"),
+        *("callbacks", "trainer", "tested"),
+    ),
 }
 """What the files of a config group may set outside of it: the wiring of conf/."""
 _MOST_NAMES, _MOST_KEYS = 4, 4

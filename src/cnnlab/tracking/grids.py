@@ -46,14 +46,14 @@ def grids(comparison: Comparison) -> list[Grid]:
 
 
 def heading(comparison: Comparison) -> str:
-    """`resnext_groups: test/top1 of 15 runs in 5 groups (the last checkpoint)`."""
+    """`resnext_groups: test/top1 of 15 runs in 5 groups; tested: last checkpoint`."""
     meta = comparison.meta
     runs = f"{meta.used} run{'s' * (meta.used != 1)}"
     found = f" ({meta.found} found)" if meta.found != meta.used else ""
     groups = f"{len(comparison.groups)} group{'s' * (len(comparison.groups) != 1)}"
     words = [] if comparison.higher_is_better else ["lower is better"]
     if meta.tested and not comparison.metric.startswith("cost/"):
-        words.append(f"{' and '.join(meta.tested)} checkpoint")
+        words.append(f"tested: {' and '.join(meta.tested)} checkpoint")
     more = f"; {', '.join(words)}" if words else ""
     return f"{meta.title}: {comparison.metric} of {runs}{found} in {groups}{more}"
 

@@ -1,4 +1,4 @@
-"""What lies beside the runs of a multirun: the ablation they belong to, and the plan of its jobs."""
+"""What lies beside the runs of a multirun: their ablation, and the plan of its jobs."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
