@@ -24,7 +24,7 @@ def test_what_is_asked_about_is_not_unfair(made_run):
     [
         (
             {"optimizer.lr": 0.2},
-            "recipe: optimizer.lr 0.2 in groups=4 lr=0.2; 0.1 in groups=1 lr=0.1",
+            "recipe: optimizer.lr 0.2 in groups=4; 0.1 in groups=1",
         ),
         ({"trainer.max_epochs": 9}, "length: trainer.max_epochs"),
         ({"trainer.precision": "bf16-mixed"}, "precision: trainer.precision"),
@@ -59,11 +59,12 @@ def test_a_config_group_covers_what_its_files_set():
 
 
 def test_other_images(made_run):
-    data = {"name": "Toy", "sizes": {"test": 20}, "digest": {"test": "d" * 64}}
+    data = made_run().data
+    data = data | {"digest": data["digest"] | {"test": "d" * 64}}
     (line,) = lines(two(made_run, data=data))
     assert line == (
-        "data: other test images: Toy (20 images, digest dddddddd) in groups=4; "
-        "Toy (20 images, digest cccccccc) in groups=1"
+        "data: other images: Toy (100/20/20 images, digests aaaaaa/bbbbbb/dddddd) in groups=4; "
+        "Toy (100/20/20 images, digests aaaaaa/bbbbbb/cccccc) in groups=1"
     )
     runs = [made_run({"data.fraction": 1.0}, data=data), made_run({"data.fraction": 0.1})]
     assert lines(runs) == []  # asked about

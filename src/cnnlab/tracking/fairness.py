@@ -35,6 +35,7 @@ _FILES_SET = {
 }
 """What the files of a config group may set outside of it: the wiring of conf/."""
 _MOST_NAMES, _MOST_KEYS = 4, 4
+_SPLITS = ("train", "val", "test")
 
 
 def unfair(
@@ -141,18 +142,17 @@ def _changes_images(key: str) -> bool:
 
 
 def _other_images(sheaves: Sequence[Sheaf]) -> list[str]:
-    """Equal digests mean the same images and labels."""
-    lines = []
-    for split in ("train", "val", "test"):
+    """Equal digests mean the same images and labels; the first words of each split's are shown."""
 
-        def of(run: RunData, split: str = split) -> str | None:
-            digest = (run.data.get("digest") or {}).get(split)
-            size = (run.data.get("sizes") or {}).get(split)
-            name = run.data.get("name")
-            return f"{name} ({size} images, digest {digest[:8]})" if digest else None
+    def of(run: RunData) -> str | None:
+        digest, sizes = run.data.get("digest") or {}, run.data.get("sizes") or {}
+        if not digest:
+            return None
+        images = "/".join(str(sizes.get(split)) for split in _SPLITS)
+        short = "/".join(str(digest.get(split))[:6] for split in _SPLITS)
+        return f"{run.data.get('name')} ({images} images, digests {short})"
 
-        lines += _values(f"data: other {split} images", sheaves, of)
-    return lines
+    return _values("data: other images", sheaves, of)
 
 
 def _steps(sheaves: Sequence[Sheaf], purpose: Collection[str]) -> list[str]:
