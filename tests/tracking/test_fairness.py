@@ -125,5 +125,13 @@ def test_by_one_key_other_keys_must_be_balanced(made_run):
     assert line == "recipe: optimizer.lr 0.1 in groups=4; [0.1,0.2] in groups=1"
 
 
+def test_what_an_older_record_lacks_is_not_unfair(made_run):
+    old, new = two(made_run)
+    del old.config["tested"], old.config["trainer"]["precision"]
+    assert lines([old, new]) == []
+    del old.config["optimizer"]["lr"]  # what only some optimizers have is a difference
+    assert lines([old, new]) == ["recipe: optimizer.lr 0.1 in groups=4; not set in groups=1"]
+
+
 def test_ranges_of_seeds():
     assert ranges([4, 0, 1, 2, 9]) == "0-2, 4, 9"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 from cnnlab.tracking.naming import differing, shown, some
 from cnnlab.tracking.reading import RunData
-from cnnlab.tracking.settings import Sheaf
+from cnnlab.tracking.settings import Sheaf, text_of
 
 _KINDS = {
     "data": ("data",),
@@ -56,7 +56,11 @@ def unfair(
     """
     sheaves = [sheaf for sheaf in sheaves if sheaf.members]
     told = question(sheaves) if purpose is None else purpose
-    asked = [key for key in differing(sheaves) if not covered(key, told)]
+    asked = [
+        key
+        for key in differing(sheaves)
+        if not covered(key, told) and not _merely_unknown(key, sheaves)
+    ]
     lines = [] if any(map(_changes_images, told)) else _other_images(sheaves)
     for kind in _KINDS:
         lines += _keys_line(kind, [key for key in asked if kind_of(key) == kind], sheaves)
@@ -134,6 +138,13 @@ def ranges(seeds: Iterable[int]) -> str:
         else:
             parts.append([seed])
     return ", ".join(str(p[0]) if len(p) == 1 else f"{p[0]}-{p[-1]}" for p in parts)
+
+
+def _merely_unknown(key: str, sheaves: Sequence[Sheaf]) -> bool:
+    """Whether `key` is one that every run has, and only older records lack."""
+    if kind_of(key) in (None, "data", "recipe"):
+        return False
+    return len({text_of(sheaf.setting(key)) for sheaf in sheaves if sheaf.has(key)}) < 2
 
 
 def _changes_images(key: str) -> bool:
