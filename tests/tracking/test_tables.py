@@ -88,8 +88,8 @@ def test_latex_is_booktabs_and_escaped(comparison):
 
 
 def test_latex_prints_signs_as_they_are():
-    assert tex("a_b & 5 % ~ ^ # $ { } \\ <") == (
-        r"a\_b \& 5 \% \textasciitilde{} \textasciicircum{} \# \$ \{ \} "
+    assert tex("[a_b & 5 % ~ ^ # $ { } \\ <") == (
+        r"{[}a\_b \& 5 \% \textasciitilde{} \textasciicircum{} \# \$ \{ \} "
         r"\textbackslash{} \textless{}"
     )
 
