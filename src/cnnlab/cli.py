@@ -27,6 +27,10 @@ python -m cnnlab VERB [words]
   anchors data=SET model=NET                the word for anchors that are fitted to the set; prints nothing else
   test    RUN/checkpoints/best.ckpt [--json]           the test split again, with the run's own config and precision
   test    model=NET model.weights=FILE data=SET        any weights, in float32
+  compare PATHS [--by KEY] [--metric KEY] [--cost gmacs] [--baseline GROUP] [--watch]
+          [--markdown FILE] [--latex FILE] [--csv FILE] [--html FILE] [--collect DIR]
+                                            runs by config over seeds: means, paired differences, verdicts, what is unfair;
+                                            PATHS: run folders, multiruns, W&B's folders, wandb:ENTITY/PROJECT/GROUP
 
 Config words (GROUP=NAME, KEY=VALUE, --config-dir DIR) are those of train.py: python train.py --help
 """
@@ -43,6 +47,7 @@ def main(words: list[str] | None = None) -> None:
         "check": check,
         "anchors": anchors,
         "test": test,
+        "compare": compare,
     }
     if not words or words[0] in ("-h", "--help") or "--help" in words or "-h" in words:
         print(_HELP)
@@ -220,6 +225,13 @@ def test(words: list[str]) -> None:
         print(f"{key:24}{value:.4f}" if isinstance(value, float) else f"{key:24}{value}")
     for line in lines:
         print(line)
+
+
+def compare(words: list[str]) -> None:
+    """Hold finished runs against one another."""
+    from cnnlab.compare_verb import compare_verb
+
+    compare_verb(words)
 
 
 def _checked(words: list[str]) -> Any:

@@ -40,6 +40,11 @@ def differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str,
     }
 
 
+def leaves(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys inside identity, dotted, and their values."""
+    return dict(_leaves(config))
+
+
 def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True)  # 1 is not True, and not 1.0
 

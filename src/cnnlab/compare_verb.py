@@ -1,0 +1,143 @@
+"""`python -m cnnlab compare`: its words, and what it prints and writes."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from cnnlab.atomic import write_bytes
+from cnnlab.errors import UserError, nearest
+from cnnlab.tracking.compare import compare
+from cnnlab.tracking.comparison import Comparison
+from cnnlab.tracking.find import find
+from cnnlab.tracking.multirun import multiruns
+from cnnlab.tracking.reading import RunData
+from cnnlab.tracking.tables import terminal
+from cnnlab.tracking.watch import watch
+
+WATCH_EVERY_S = 5.0
+_VALUES = {
+    "by": "model.groups",
+    "metric": "val/top1",
+    "cost": "gmacs",
+    "baseline": "ARM",
+    "markdown": "FILE.md",
+    "latex": "FILE.tex",
+    "csv": "FILE.csv",
+    "html": "FILE.html",
+    "collect": "DIR",
+}
+_NARROWEST = 80
+
+
+def compare_verb(words: list[str]) -> None:
+    """Compare the runs that `words` name.
+
+    Raises:
+        UserError: a word that is none of the verb's, or what `find` and `compare` refuse.
+    """
+    asked = _parse(words)
+    console = Console()
+    if not console.is_terminal or console.width < _NARROWEST:
+        # Tables stay whole in a file and are cut by no pipe.
+        console = Console(width=max(console.width, _NARROWEST))
+
+    def build() -> tuple[list[RunData], Comparison]:
+        runs = find(asked.paths, _warn)
+        return runs, compare(
+            runs, metric=asked.metric, cost=asked.cost, by=asked.by, baseline=asked.baseline
+        )
+
+    if asked.watch:
+
+        def draw() -> RenderableType:
+            try:
+                return terminal(build()[1])
+            except UserError as error:  # nothing finished yet
+                return Text(str(error))
+
+        watch(multiruns(_folders(asked.paths)), draw, console, WATCH_EVERY_S)
+        if not _writes(asked):
+            return
+        runs, comparison = build()
+    else:
+        runs, comparison = build()
+        console.print(terminal(comparison))
+    for line in _write(asked, runs, comparison):
+        console.print(Text(line))
+
+
+def _write(asked: argparse.Namespace, runs: list[RunData], comparison: Comparison) -> list[str]:
+    """The files that were asked for; a line for each."""
+    texts: dict[Path, str] = {}
+    if asked.markdown:
+        from cnnlab.tracking.markdown import markdown
+
+        texts[Path(asked.markdown)] = markdown(comparison)
+    if asked.latex:
+        from cnnlab.tracking.latex import latex
+
+        texts[Path(asked.latex)] = latex(comparison)
+    if asked.csv:
+        from cnnlab.tracking.csv_table import csv_files
+
+        texts |= csv_files(comparison, Path(asked.csv))
+    for path, text in texts.items():
+        write_bytes(path, text.encode())
+    lines = [f"wrote {path}" for path in texts]
+    if asked.html:
+        from cnnlab.tracking.report import write_report
+
+        write_report(comparison, Path(asked.html))
+        lines.append(f"wrote {asked.html}")
+    if asked.collect:
+        from cnnlab.tracking.collect import collect
+
+        written = collect(runs, Path(asked.collect), _warn)
+        lines.append(f"collected {len(written)} runs in {asked.collect}")
+    return lines
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr)
+
+
+def _writes(asked: argparse.Namespace) -> bool:
+    return any((asked.markdown, asked.latex, asked.csv, asked.html, asked.collect))
+
+
+def _folders(paths: Sequence[str]) -> list[Path]:
+    return [Path(path) for path in paths if not path.startswith("wandb:")]
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"compare: {message}")
+
+
+def _parse(words: list[str]) -> argparse.Namespace:
+    options = [f"--{name}" for name in (*_VALUES, "watch")]
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("paths", nargs="*")
+    for name, example in _VALUES.items():
+        parser.add_argument(
+            f"--{name}", metavar=example, default="gmacs" if name == "cost" else None
+        )
+    parser.add_argument("--watch", action="store_true")
+    for word in words:
+        option = word.partition("=")[0]
+        if word.startswith("-") and option not in options:
+            raise UserError(
+                f"compare {option}: no such option{nearest(option, options)} "
+                f"(there are {', '.join(options)})"
+            )
+    asked = parser.parse_intermixed_args(words)
+    if not asked.paths:
+        raise UserError(
+            "compare: name run folders, such as runs/NAME, or wandb:ENTITY/PROJECT/GROUP"
+        )
+    return asked

@@ -1,0 +1,290 @@
+"""Runs held against one another: groups over seeds, what differs, what is unfair, what follows.
+
+docs/compare.md says what every figure means.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from cnnlab.errors import UserError, nearest
+from cnnlab.tracking import metric as metrics
+from cnnlab.tracking.comparison import COSTS, Comparison, Group, Key, LeftOut, Paired, Point
+from cnnlab.tracking.contrasts import Contrast, Verdict, evaluate
+from cnnlab.tracking.curves import curves
+from cnnlab.tracking.fairness import unequal_seeds, unfair
+from cnnlab.tracking.grouping import group, resolve
+from cnnlab.tracking.multirun import Multirun, multiruns
+from cnnlab.tracking.naming import differing
+from cnnlab.tracking.provenance import meta
+from cnnlab.tracking.published import PublishedEffect, published_effects
+from cnnlab.tracking.reading import RunData
+from cnnlab.tracking.remarks import incomplete, notes
+from cnnlab.tracking.settings import Settings, Sheaf, buckets
+from cnnlab.tracking.statistics import holm, pair, paired_t, sign_flip, summary
+
+
+def compare(
+    runs: Sequence[RunData],
+    *,
+    metric: str | None,
+    cost: str,
+    by: str | None,
+    baseline: str | None,
+) -> Comparison:
+    """Group `runs` by config less seed, and say what the groups show.
+
+    Args:
+        runs: as they were found. ablation.json and plan.json beside their folders are read.
+        metric: key to compare; None: the ablation's, else the usual one of the task.
+        cost: a short name of `COSTS`, for the Pareto front.
+        by: group by this config key alone.
+        baseline: name of the group that the others are held against; None: the ablation's, else
+            the first.
+
+    Raises:
+        UserError: no finished run, or a metric, cost, key or group that is not there.
+    """
+    cost = metrics.check_cost(cost)
+    several = multiruns({run.folder.parent: None for run in runs})
+    one = several[0] if len(several) == 1 and by is None else None
+    ablation = one.ablation if one else None
+    finished = [run for run in runs if run.status == "finished"]
+    if not finished:
+        raise UserError(f"no finished run among {_statuses(runs)}")
+    key = metrics.choose(finished, metric or (one.metric if one else None))
+    counted, left_out = _sift(runs, key)
+    sheaves = group(counted, [arm for m in several for arm in m.arms], by)
+    sheaves, repeats = _newest(sheaves)
+    differs = differing(sheaves)
+    groups = [_group(sheaf, key, differs) for sheaf in sheaves]
+    higher = metrics.higher_is_better(key, finished)
+    _mark(groups, cost, higher)
+    left_out = _placed(left_out, sheaves) + repeats
+    held_against = _baseline(groups, baseline, ablation)
+    verdicts, published = _verdicts(ablation, groups, key, higher, finished)
+    return Comparison(
+        metric=key,
+        higher_is_better=higher,
+        cost=cost,
+        groups=groups,
+        differs=differs,
+        warnings=[
+            *unfair(
+                sheaves,
+                metric=key,
+                timed=_is_timed(groups, key, cost),
+                purpose=_purpose(several, counted, by),
+            ),
+            *unequal_seeds({g.name: [k for k in g.values if isinstance(k, int)] for g in groups}),
+            *incomplete(several, runs, groups, left_out, by),
+        ],
+        notes=notes(several, ablation, groups, sheaves, key, by),
+        baseline=held_against,
+        paired=_paired(groups, held_against),
+        verdicts=verdicts,
+        published=published,
+        ablation=ablation,
+        curves=curves(groups, key),
+        meta=meta(runs, groups, several),
+        left_out=left_out,
+    )
+
+
+def _sift(runs: Sequence[RunData], metric: str) -> tuple[list[RunData], list[LeftOut]]:
+    """Finished runs that have the metric, and the others with the reason why they do not count."""
+    counted, left_out = [], []
+    for run in runs:
+        value = metrics.value(run, metric)
+        if run.status != "finished":
+            reason = run.status + (f": {run.reason}" if run.reason else "")
+        elif value is None:
+            reason = f"{metric} is missing"
+        elif not math.isfinite(value):
+            reason = f"{metric} is not finite"
+        else:
+            counted.append(run)
+            continue
+        left_out.append(LeftOut(run, run.name, reason))
+    if not counted:
+        first = left_out[0]
+        raise UserError(
+            f"no run counts: {len(left_out)} left out, such as {first.run.name} ({first.reason})"
+        )
+    return counted, left_out
+
+
+def _newest(sheaves: list[Sheaf]) -> tuple[list[Sheaf], list[LeftOut]]:
+    """Of runs with one config and one seed the newest: a repeat is no further seed."""
+    kept, repeats = [], []
+    for sheaf in sheaves:
+        members: list[Settings] = []
+        for alike in buckets(sheaf.members, partial(_repeats, arm=sheaf.arm)).values():
+            if alike[0].run.seed is None:
+                members += alike
+                continue
+            *older, newest = sorted(alike, key=lambda m: str(m.run.time.get("started") or ""))
+            members.append(newest)
+            reason = f"a newer run has seed {newest.run.seed}, too"
+            repeats += [LeftOut(member.run, sheaf.name, reason) for member in older]
+        kept.append(replace(Sheaf.of(sheaf.arm, members), name=sheaf.name))
+    return kept, repeats
+
+
+def _repeats(member: Settings, arm: str | None) -> str:
+    """Equal for a run and its repeat; of an arm, what an older record lacks makes no other run."""
+    return f"{member.run.seed} {'' if arm is not None else member.text()}"
+
+
+def _group(sheaf: Sheaf, metric: str, differs: Sequence[str]) -> Group:
+    points, taken = [], set()
+    for run in sheaf.runs:
+        key: Key = run.name if run.seed is None else run.seed
+        if run.seed is None and key in taken:
+            key = f"{run.name} {run.folder.name}"
+        taken.add(key)
+        value = metrics.value(run, metric)
+        assert value is not None  # sifted
+        points.append(Point(run, key, value))
+    points.sort(key=lambda point: (isinstance(point.key, str), point.key))
+    values = {
+        key: math.fsum(own) / len(own)
+        for key, own in (
+            (key, [point.value for point in points if point.key == key])
+            for key in dict.fromkeys(point.key for point in points)
+        )
+    }
+    own = summary(list(values.values()))
+    return Group(
+        name=sheaf.name,
+        settings={key: sheaf.setting(key) for key in differs},
+        points=points,
+        values=values,
+        mean=own.mean,
+        sd=own.sd,
+        interval=own.interval,
+        cost={name: _mean_cost(sheaf.runs, name) for name in COSTS},
+    )
+
+
+def _mean_cost(runs: Sequence[RunData], name: str) -> float | None:
+    known = [cost for run in runs if (cost := metrics.cost(run, name)) is not None]
+    return math.fsum(known) / len(known) if known else None
+
+
+def _mark(groups: Sequence[Group], cost: str, higher: bool) -> None:
+    """Say which group has the best mean, and which lie on the Pareto front of metric and cost."""
+    sign = 1 if higher else -1
+    goods = [sign * (g.mean if g.mean is not None else math.nan) for g in groups]
+    for own, good in zip(groups, goods, strict=True):
+        own.best = len(groups) > 1 and good == max(goods)
+        price = own.cost[cost]
+        own.pareto = price is not None and not any(
+            (other.cost[cost] or 0.0) <= price
+            and theirs >= good
+            and ((other.cost[cost] or 0.0) < price or theirs > good)
+            for other, theirs in zip(groups, goods, strict=True)
+            if other.cost[cost] is not None
+        )
+
+
+def _baseline(
+    groups: Sequence[Group], named: str | None, ablation: dict[str, Any] | None
+) -> str | None:
+    names = [g.name for g in groups]
+    if named is not None:
+        if named not in names:
+            known = ", ".join(names)
+            raise UserError(
+                f"--baseline {named}: no such group{nearest(named, names)} (there are {known})"
+            )
+        return named
+    if len(groups) < 2:
+        return None
+    if ablation is not None:
+        own = str(ablation["baseline"])
+        return own if own in names else None
+    return names[0]
+
+
+def _paired(groups: Sequence[Group], baseline: str | None) -> list[Paired]:
+    values = {g.name: _by_seed(g) for g in groups}
+    found = []
+    for name in values:
+        if baseline is None or name == baseline:
+            continue
+        common = pair(values, [name, baseline])
+        rows = zip(common.seeds, common.values[name], common.values[baseline], strict=True)
+        differences = {seed: mine - theirs for seed, mine, theirs in rows}
+        if not differences:
+            nothing = (None, None, None, None, None, None, None)
+            found.append(Paired(name, baseline, {}, *nothing))
+            continue
+        test, flips = paired_t(list(differences.values())), sign_flip(list(differences.values()))
+        numbers = (test.mean, test.sd, test.interval, test.p, None, flips.p, flips.floor)
+        found.append(Paired(name, baseline, differences, *numbers))
+    corrected = holm([paired.p for paired in found])
+    return [replace(paired, p_holm=p) for paired, p in zip(found, corrected, strict=True)]
+
+
+def _verdicts(
+    ablation: dict[str, Any] | None,
+    groups: Sequence[Group],
+    metric: str,
+    higher: bool,
+    runs: Sequence[RunData],
+) -> tuple[list[Verdict], dict[str, PublishedEffect]]:
+    if ablation is None:
+        return [], {}
+    contrasts = [Contrast(**node) for node in ablation["contrasts"]]
+    if metrics.higher_is_better(ablation["metric"], runs) != higher:
+        contrasts = [contrast.turned() for contrast in contrasts]
+    published = published_effects(ablation.get("published"), contrasts, metric)
+    verdicts = evaluate(
+        contrasts,
+        {g.name: _by_seed(g) for g in groups},
+        metric=metric,
+        higher_is_better=higher,
+        published={name: effect.value for name, effect in published.items()},
+    )
+    return verdicts, published
+
+
+def _by_seed(own: Group) -> dict[int, float]:
+    return {key: value for key, value in own.values.items() if isinstance(key, int)}
+
+
+def _placed(left_out: Sequence[LeftOut], sheaves: Sequence[Sheaf]) -> list[LeftOut]:
+    """With the name of the group that each run would be in; its own where there is none."""
+    arms = {sheaf.arm: sheaf.name for sheaf in reversed(sheaves) if sheaf.arm is not None}
+    configs = {m.text(): sheaf.name for sheaf in sheaves for m in sheaf.members} if left_out else {}
+    placed = []
+    for out in left_out:
+        mine = Settings.of(out.run)
+        known = configs.get(mine.text()) or (arms.get(mine.arm) if mine.arm else None)
+        placed.append(replace(out, group=known or mine.arm or out.run.name))
+    return placed
+
+
+def _purpose(
+    several: Sequence[Multirun], runs: Sequence[RunData], by: str | None
+) -> Collection[str] | None:
+    if by is not None:
+        return {resolve(by, [Settings.of(run) for run in runs])}
+    if several and all(run.job for run in runs):
+        return frozenset().union(*(m.purpose for m in several))
+    return None
+
+
+def _is_timed(groups: Sequence[Group], metric: str, cost: str) -> bool:
+    """Whether times stand side by side anywhere, the latency column among them."""
+    named = cost in ("latency_ms", "fit_s") or metric.startswith(("time/", "cost/latency"))
+    return named or sum(g.cost["latency_ms"] is not None for g in groups) > 1
+
+
+def _statuses(runs: Sequence[RunData]) -> str:
+    counts = Counter(run.status for run in runs)
+    return ", ".join(f"{n} {status}" for status, n in counts.items()) or "no runs"

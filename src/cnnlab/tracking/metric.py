@@ -1,0 +1,97 @@
+"""The number that runs are compared by: which one, which way is better, and its value in a run."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from cnnlab.errors import UserError, nearest
+from cnnlab.tracking.comparison import COSTS
+from cnnlab.tracking.reading import RunData
+
+PREFERRED = ("test/top1", "test/miou", "test/map", "test/average_precision")
+"""What a task is judged by; the first that the most runs have is compared where none is named."""
+_LOWER_IS_BETTER = re.compile(
+    r"(^|[^a-z])(loss|err|error|ece|nll|mse|rmse|mae|brier|perplexity|ppl)([^a-z]|$)"
+)
+
+
+def choose(runs: Sequence[RunData], named: str | None) -> str:
+    """The metric `named` by a person or an ablation, else the usual one of the task.
+
+    Raises:
+        UserError: no run has it, or none of the usual ones is there.
+    """
+    candidates = Counter(key for run in runs for key in _keys(run))
+    listed = ", ".join(sorted(k for k in candidates if not k.startswith(("time/", "train/"))))
+    listed = listed or "no finished run has any"
+    if named is not None:
+        if named not in candidates:
+            raise UserError(
+                f"metric {named}: no finished run has it{nearest(named, candidates)} "
+                f"(--metric takes one of: {listed})"
+            )
+        return named
+    usual = [key for key in PREFERRED if key in candidates]
+    if not usual:
+        raise UserError(f"--metric: none of {', '.join(PREFERRED)} is there; name one of: {listed}")
+    return max(usual, key=lambda key: candidates[key])  # of equals the first
+
+
+def higher_is_better(metric: str, runs: Sequence[RunData]) -> bool:
+    """As the runs' own task says of its monitor, else by the name: losses and costs are low."""
+    stage, _, name = metric.partition("/")
+    for run in runs:
+        task = run.config.get("task")
+        if isinstance(task, dict) and str(task.get("monitor")).partition("/")[2] == name != "":
+            return task.get("mode") != "min"
+    if stage == "cost" or (stage == "time" and not name.endswith("_per_s")):
+        return False
+    return not _LOWER_IS_BETTER.search(metric.lower())
+
+
+def value(run: RunData, metric: str) -> float | None:
+    """The metric of a run that has ended; None: it has none; NaN: it is NaN or infinite.
+
+    `test/...` and `time/...` are what the run ended with. `val/...`, `train/...` and keys of other
+    programs are those of the checkpoint that was tested: at the best epoch where that was the best
+    one, else (also where nothing was tested) the last.
+    """
+    if metric.startswith("cost/"):
+        return run.cost.get(metric)
+    history = run.history.get(metric)
+    if metric.startswith(("test/", "time/")) or history is None or not history.values:
+        if metric not in run.metrics:
+            return None
+        return _finite(run.metrics[metric])
+    if run.tested == "best" and run.best is not None:
+        until = [i for i, step in enumerate(history.steps) if step <= run.best["step"]]
+        return _finite(history.values[until[-1]]) if until else None
+    return _finite(history.values[-1])
+
+
+def cost(run: RunData, name: str) -> float | None:
+    """A cost by its short name, one of `COSTS`; None: not measured."""
+    if name == "fit_s":
+        return run.metrics.get("time/fit_s")
+    return run.cost.get(f"cost/{name}")
+
+
+def check_cost(name: str) -> str:
+    """`name` as one of `COSTS`; `cost/gmacs` is taken for `gmacs`.
+
+    Raises:
+        UserError: no such cost.
+    """
+    short = name.removeprefix("cost/").removeprefix("time/")
+    if short not in COSTS:
+        raise UserError(f"--cost {name}: must be one of {', '.join(COSTS)}{nearest(short, COSTS)}")
+    return short
+
+
+def _keys(run: RunData) -> set[str]:
+    return {*run.metrics, *(key for key, cost in run.cost.items() if cost is not None)}
+
+
+def _finite(number: float | None) -> float:
+    return math.nan if number is None or not math.isfinite(number) else float(number)

@@ -1,0 +1,109 @@
+"""What lies beside the runs of a multirun: their ablation, and the plan of its jobs."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cnnlab.errors import UserError
+
+
+@dataclass(frozen=True)
+class PlannedJob:
+    """A run that was or will be made."""
+
+    arm: str
+    seed: int
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Multirun:
+    """`runs/<name>`: ablation.json, plan.json and the folders of the runs.
+
+    Attributes:
+        ablation: as it is in ablation.json; None for a plain grid.
+        arms: names in the order of the file; of a grid in the order of its jobs.
+        purpose: the config keys that the arms set on purpose, the solved one among them; a config
+            group (`model`) stands for all that its files may set.
+        metric: what it is judged by; None where neither file names one.
+        jobs: of plan.json; empty where there is none.
+    """
+
+    folder: Path
+    name: str
+    ablation: dict[str, Any] | None
+    arms: list[str]
+    purpose: frozenset[str]
+    metric: str | None
+    jobs: list[PlannedJob]
+
+
+def multiruns(folders: Iterable[Path]) -> list[Multirun]:
+    """Those of `folders` that hold an ablation.json or a plan.json, each once.
+
+    Raises:
+        UserError: such a file is not what the launcher writes.
+    """
+    found = {}
+    for folder in folders:
+        ablation, plan = _read(folder / "ablation.json"), _read(folder / "plan.json")
+        if ablation is not None or plan is not None:
+            found[folder.resolve()] = _multirun(folder, ablation, plan or {})
+    return list(found.values())
+
+
+def _multirun(folder: Path, ablation: dict[str, Any] | None, plan: Mapping[str, Any]) -> Multirun:
+    try:
+        jobs = [
+            # The multirun may have been moved since: its folders lie beside the plan.
+            PlannedJob(str(job["arm"]), int(job["seed"]), folder / Path(job["folder"]).name)
+            for job in plan.get("jobs", [])
+        ]
+        if ablation is None:
+            words = [list(job["words"]) for job in plan["jobs"]]
+            arms = list(dict.fromkeys(job.arm for job in jobs))
+            purpose = _varied(words) - {"seed", "data.seed", "model.seed"}
+            name, metric = str(plan["name"]), plan.get("metric")
+            return Multirun(folder, name, None, arms, frozenset(purpose), metric, jobs)
+        keys = {key_of(word) for words in ablation["arms"].values() for word in words}
+        keys |= {ablation["hold"]["solve"]} if ablation.get("hold") else set()
+        keys |= set(ablation.get("tune") or {})
+        name, arms = str(plan.get("name") or ablation["name"]), list(ablation["arms"])
+        return Multirun(folder, name, ablation, arms, frozenset(keys), ablation["metric"], jobs)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise UserError(
+            f"{folder}: its ablation.json or plan.json is not one that cnnlab wrote "
+            f"({type(error).__name__}: {error})"
+        ) from None
+
+
+def ended_before(folder: Path) -> str:
+    """What became of a job that left no record: `not run yet`, or why its process ended."""
+    outcome = _read(folder / "outcome.json")
+    if outcome is None:
+        return "not run yet"
+    return f"{outcome.get('status')} without a record ({outcome.get('reason')})"
+
+
+def key_of(word: str) -> str:
+    """`model.groups` of `model.groups=4`, `+model.groups=4` and `~model.groups`."""
+    return word.partition("=")[0].lstrip("+~").partition("@")[0]
+
+
+def _varied(jobs: Sequence[Sequence[str]]) -> set[str]:
+    """The keys of the words that not all jobs have."""
+    if not jobs:
+        return set()
+    shared = set(jobs[0]).intersection(*jobs)
+    return {key_of(word) for words in jobs for word in words if word not in shared}
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not JSON ({error})") from None

@@ -1,0 +1,116 @@
+"""What a reader of a comparison should know besides the figures."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from cnnlab.tracking.comparison import Group, LeftOut
+from cnnlab.tracking.multirun import Multirun, ended_before
+from cnnlab.tracking.naming import shown, some
+from cnnlab.tracking.reading import RunData
+from cnnlab.tracking.settings import Sheaf, buckets
+
+_HELD = {
+    "params": "params_m",
+    "macs": "gmacs",
+    "activations": "activations_m",
+    "latency": "latency_ms",
+}
+_MOST_GROUPS = 8
+
+
+def incomplete(
+    several: Sequence[Multirun],
+    runs: Sequence[RunData],
+    groups: Sequence[Group],
+    left_out: Sequence[LeftOut],
+    by: str | None,
+) -> list[str]:
+    """A line for what is missing: runs that do not count, and why; jobs that never ran."""
+    lines = []
+    for reason, outs in buckets(left_out, lambda out: out.reason).items():
+        named = [f"{out.group}{_seed(out.run)}" for out in outs]
+        lines.append(f"left out ({reason}): {some(named)}")
+    found = {run.folder.resolve() for run in runs}
+    names = {g.name for g in groups}
+    for multirun in several:
+        missing = [job.folder for job in multirun.jobs if job.folder.resolve() not in found]
+        for reason, folders in buckets(missing, ended_before).items():
+            lines.append(f"{reason}: {some([f.name for f in folders])} of {multirun.name}")
+        if by is not None:
+            continue
+        of_two = [a for a in multirun.arms if any(n.startswith(f"{a} (") for n in names)]
+        if of_two:
+            lines.append(
+                f"arms of several configs: {some(of_two)}: no verdict can be had on them; name "
+                "the folders of one"
+            )
+        empty = [a for a in multirun.arms if a not in names and a not in of_two]
+        if empty and multirun.ablation is not None:
+            lines.append(f"no run that counts: {some(empty)} of {multirun.name}")
+    return lines
+
+
+def notes(
+    several: Sequence[Multirun],
+    ablation: dict[str, Any] | None,
+    groups: Sequence[Group],
+    sheaves: Sequence[Sheaf],
+    metric: str,
+    by: str | None,
+) -> list[str]:
+    """What is no fault: one seed only, no verdict and why, what was held constant, tuned or not."""
+    lines = []
+    single = [g.name for g in groups if g.n == 1]
+    if single:
+        lines.append(f"one seed only: {some(single)}: no interval, no test")
+    no_seed = [g.name for g in groups if any(isinstance(key, str) for key in g.values)]
+    if no_seed:
+        lines.append(f"runs without a seed, which cannot be paired: {some(no_seed)}")
+    averaged = [g.name for g in groups if len(g.points) > g.n]
+    if averaged:
+        lines.append(f"--by {by}: a seed's value is the mean of its runs in {some(averaged)}")
+    if ablation is None:
+        if by is not None and any(m.ablation for m in several):
+            lines.append(f"--by {by}: the groups are not the ablation's arms: no verdict")
+        elif len(several) > 1 and any(m.ablation for m in several):
+            names = some([m.name for m in several])
+            lines.append(f"runs of several multiruns ({names}): no verdict; compare one at a time")
+        return lines
+    if ablation["metric"] != metric:
+        lines.append(f"the claim is about {ablation['metric']}, the verdict on {metric}")
+    lines += _held(ablation, groups)
+    lines.append(_tuned(ablation, sheaves))
+    if ablation.get("scale") == "small":
+        lines.append("scale=small: this tests the direction of the claim, not its published value")
+    return lines
+
+
+def _held(ablation: dict[str, Any], groups: Sequence[Group]) -> list[str]:
+    """How far the cost that was held constant is off in the arm that misses it most."""
+    held = ablation.get("hold")
+    base = next((g for g in groups if g.name == ablation["baseline"]), None)
+    if not held or not held.get("cost") or base is None:
+        return []
+    name = _HELD.get(held["cost"], held["cost"])
+    target = base.cost.get(name)
+    known = [(g.cost[name], g.name) for g in groups if target and g.cost.get(name) is not None]
+    if not target or not known:
+        return [f"held constant: {held['cost']}; not measured"]
+    value, worst = max(known, key=lambda item: abs((item[0] or 0.0) / target - 1))
+    off = 100 * ((value or 0.0) / target - 1)
+    return [f"held constant: {held['cost']}, {off:+.1f} % at most ({worst} against {base.name})"]
+
+
+def _tuned(ablation: dict[str, Any], sheaves: Sequence[Sheaf]) -> str:
+    keys = list(ablation.get("tune") or {})
+    if not keys:
+        return "not tuned: every arm ran with the file's own recipe"
+    used = "; ".join(
+        f"{s.name} " + ", ".join(f"{key}={shown(s.setting(key))}" for key in keys)
+        for s in sheaves[:_MOST_GROUPS]
+    )
+    return f"tuned, every arm by the same search on val: {used}"
+
+
+def _seed(run: RunData) -> str:
+    return "" if run.seed is None else f" seed {run.seed}"

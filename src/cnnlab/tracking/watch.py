@@ -1,0 +1,89 @@
+"""Redraws a comparison while its multirun goes on."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console, RenderableType
+from rich.console import Group as Lines
+from rich.live import Live
+from rich.text import Text
+
+from cnnlab.errors import UserError
+from cnnlab.tracking.multirun import Multirun
+from cnnlab.tracking.naming import some
+
+DONE = ("finished", "failed", "stopped")
+
+
+def watch(
+    several: Sequence[Multirun],
+    draw: Callable[[], RenderableType],
+    console: Console,
+    every_s: float,
+) -> None:
+    """Show how the jobs stand, and `draw()` again whenever one more is done; until all are.
+
+    Ctrl-C ends it; the multirun goes on. A pipe gets a line at every change, and `draw()` at the
+    end alone.
+
+    Args:
+        several: what to wait for.
+        draw: makes the comparison of the runs so far.
+        console: where to.
+        every_s: seconds between two looks at the folders.
+
+    Raises:
+        UserError: none has a plan.
+    """
+    folders = [job.folder for multirun in several for job in multirun.jobs]
+    if not folders:
+        raise UserError("--watch: no plan.json in these folders; only a multirun can be watched")
+    body: RenderableType = Text("")
+    known: dict[Path, str] = {}
+    try:
+        with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
+            while True:
+                before = known
+                known = {f: s if (s := known.get(f)) == "finished" else status(f) for f in folders}
+                if done(known) != done(before) or not before:
+                    body = draw()
+                if known != before and not console.is_terminal:
+                    console.print(Text(progress(known)))
+                live.update(Lines(Text(progress(known), style="bold"), body), refresh=True)
+                if len(done(known)) == len(folders):
+                    return
+                time.sleep(every_s)
+    except KeyboardInterrupt:
+        console.print(Text("stopped watching; the multirun is not touched"))
+
+
+def status(folder: Path) -> str:
+    """Of a job: `waiting`, `running` (a killed one, too), `finished`, `failed` or `stopped`."""
+    for name in ("run.json", "outcome.json"):  # the second says what became of a killed process
+        try:
+            found = str(json.loads((folder / name).read_text())["status"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if name == "outcome.json" or found in DONE:
+            return found
+    return "running" if (folder / "run.json").exists() else "waiting"
+
+
+def done(known: dict[Path, str]) -> set[tuple[Path, str]]:
+    """The jobs that have ended, and how."""
+    return {(folder, status) for folder, status in known.items() if status in DONE}
+
+
+def progress(known: dict[Path, str]) -> str:
+    """`12 of 25 jobs done; running: g1-s0; failed: g4-s1; 11 waiting`."""
+    named = {
+        status: [folder.name for folder, own in known.items() if own == status]
+        for status in ("running", "failed", "stopped")
+    }
+    waiting = sum(own == "waiting" for own in known.values())
+    parts = [f"{sum(own in DONE for own in known.values())} of {len(known)} jobs done"]
+    parts += [f"{status}: {some(names)}" for status, names in named.items() if names]
+    parts += [f"{waiting} waiting"] if waiting else []
+    return "; ".join(parts)

@@ -1,0 +1,137 @@
+import pytest
+
+from cnnlab.tracking.fairness import covered, ranges, unfair
+from cnnlab.tracking.grouping import group
+from cnnlab.tracking.reading import History
+
+
+def lines(runs, *, timed=False, purpose=None, metric="test/top1", by=None):
+    return unfair(group(runs, [], by), metric=metric, timed=timed, purpose=purpose)
+
+
+def two(made_run, **second):
+    """Two nets that differ in groups; `second`: fields of the second."""
+    return [made_run({"model.groups": 1}), made_run({"model.groups": 4}, **second)]
+
+
+def test_what_is_asked_about_is_not_unfair(made_run):
+    assert lines(two(made_run)) == []
+    assert lines([made_run({"optimizer.lr": lr}) for lr in (0.1, 0.2)]) == []
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (
+            {"optimizer.lr": 0.2},
+            "recipe: optimizer.lr 0.2 in groups=4; 0.1 in groups=1",
+        ),
+        ({"trainer.max_epochs": 9}, "length: trainer.max_epochs"),
+        ({"trainer.precision": "bf16-mixed"}, "precision: trainer.precision"),
+        ({"data.split_seed": 1}, "data: data.split_seed"),
+        ({"data.batch_size": 8}, "recipe: data.batch_size"),
+        ({"tested": "last"}, "tested checkpoint: tested"),
+    ],
+)
+def test_keys_that_differ_besides(made_run, keys, said):
+    (line,) = lines([made_run({"model.groups": 1}), made_run({"model.groups": 4} | keys)])
+    assert line.startswith(said)
+    assert "groups=1" in line
+    assert "groups=4" in line
+
+
+def test_what_the_arms_set_on_purpose_is_not_unfair(made_run):
+    runs = [
+        made_run({"trainer.max_epochs": 2, "optimizer.lr": 0.1}, arm="short"),
+        made_run({"trainer.max_epochs": 9, "optimizer.lr": 0.2}, arm="long"),
+    ]
+    purpose = {"trainer.max_epochs"}
+    assert lines(runs, purpose=purpose) == ["recipe: optimizer.lr 0.2 in long; 0.1 in short"]
+    assert lines(runs, purpose=purpose | {"optimizer"}) == []
+    assert lines(runs, purpose={"recipe"}) == []
+
+
+def test_a_config_group_covers_what_its_files_set():
+    assert covered("optimizer.lr", {"recipe"})
+    assert covered("loss", {"head"})
+    assert not covered("model.width", {"recipe"})
+    assert not covered("model.groups_of_two", {"model.groups"})
+
+
+def test_other_images(made_run):
+    data = made_run().data
+    data = data | {"digest": data["digest"] | {"test": "d" * 64}}
+    (line,) = lines(two(made_run, data=data))
+    assert line == (
+        "data: other images: Toy (100/20/20 images, digests aaaaaa/bbbbbb/dddddd) in groups=4; "
+        "Toy (100/20/20 images, digests aaaaaa/bbbbbb/cccccc) in groups=1"
+    )
+    runs = [made_run({"data.fraction": 1.0}, data=data), made_run({"data.fraction": 0.1})]
+    assert lines(runs) == []  # asked about
+
+
+def test_mixed_data_within_one_group(made_run):
+    data = {"name": "Toy", "sizes": {"test": 20}, "digest": {"test": "d" * 64}}
+    (line,) = lines([made_run(), made_run(seed=1, data=data)])
+    assert line.count("in toy-net") == 2
+
+
+def test_length_is_also_what_was_really_run(made_run):
+    short = {"val/top1": History([16], [0], [1.0], [0.9])}
+    (line,) = lines(two(made_run, history=short))
+    assert line == "length: 16 steps in groups=4; 32 steps in groups=1"
+
+
+def test_checkpoint_commit_dirty(made_run):
+    git = {"commit": "abcdefg" + "1" * 33, "dirty": True}
+    assert lines(two(made_run, tested="last", git=git)) == [
+        "tested checkpoint: last in groups=4; best in groups=1",
+        "code: abcdefg in groups=4; 1234567 in groups=1",
+        "code: files differed from the commit (dirty) in groups=4",
+    ]
+
+
+def test_a_run_that_went_on_under_other_code(made_run):
+    sessions = [{"commit": "a" * 40, "dirty": False}, {"commit": "b" * 40, "dirty": False}]
+    (line,) = lines([made_run(), made_run(seed=1, time={"sessions": sessions})])
+    assert "aaaaaaa, then bbbbbbb" in line
+
+
+def test_threads_and_hardware_count_where_times_are_compared(made_run):
+    runs = two(made_run, environment={"cpu": "Sliderule", "threads": 4, "gpus": []})
+    assert lines(runs) == []
+    assert lines(runs, timed=True) == [
+        "threads: 4 in groups=4; 1 in groups=1",
+        "hardware: Sliderule in groups=4; Abacus in groups=1",
+    ]
+
+
+def test_of_many_groups_the_exceptions_are_named(made_run):
+    runs = [made_run({"model.groups": g}) for g in range(1, 9)]
+    runs[2].tested = "last"
+    assert lines(runs) == ["tested checkpoint: last in groups=3; best in the others"]
+
+
+def test_what_only_wandb_knows_cannot_be_checked(made_run):
+    foreign = made_run({"model.groups": 4}, data={}, tested=None, git=None, wandb={})
+    (line,) = lines([made_run({"model.groups": 1}), foreign])
+    assert line.startswith("no record: groups=4 known from W&B alone")
+
+
+def test_by_one_key_other_keys_must_be_balanced(made_run):
+    grid = [made_run({"model.groups": g, "optimizer.lr": lr}) for g in (1, 4) for lr in (0.1, 0.2)]
+    assert lines(grid, by="groups", purpose={"model.groups"}) == []
+    (line,) = lines(grid[:3], by="groups", purpose={"model.groups"})
+    assert line == "recipe: optimizer.lr 0.1 in groups=4; [0.1,0.2] in groups=1"
+
+
+def test_what_an_older_record_lacks_is_not_unfair(made_run):
+    old, new = two(made_run)
+    del old.config["tested"], old.config["trainer"]["precision"]
+    assert lines([old, new]) == []
+    del old.config["optimizer"]["lr"]  # what only some optimizers have is a difference
+    assert lines([old, new]) == ["recipe: optimizer.lr 0.1 in groups=4; not set in groups=1"]
+
+
+def test_ranges_of_seeds():
+    assert ranges([4, 0, 1, 2, 9]) == "0-2, 4, 9"

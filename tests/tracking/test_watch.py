@@ -1,0 +1,70 @@
+import io
+import json
+
+import pytest
+from rich.console import Console
+from rich.text import Text
+
+from cnnlab.errors import UserError
+from cnnlab.tracking import watch as watching
+from cnnlab.tracking.multirun import multiruns
+from cnnlab.tracking.watch import watch
+
+
+@pytest.fixture
+def multirun(tmp_path):
+    """Three jobs of which none has begun."""
+    names = ["a-s0", "a-s1", "b-s0"]
+    jobs = [{"arm": n[0], "seed": int(n[-1]), "folder": n, "words": [f"x={n}"]} for n in names]
+    (tmp_path / "plan.json").write_text(json.dumps({"name": "study", "jobs": jobs}))
+    return tmp_path
+
+
+def set_status(multirun, name, status, file="run.json"):
+    (multirun / name).mkdir(exist_ok=True)
+    (multirun / name / file).write_text(json.dumps({"status": status, "reason": None}))
+
+
+def test_it_draws_at_every_job_that_ends_until_all_have(multirun, monkeypatch):
+    looks = iter(
+        [
+            lambda: set_status(multirun, "a-s0", "running"),
+            lambda: set_status(multirun, "a-s0", "finished"),
+            lambda: None,
+            lambda: set_status(multirun, "a-s1", "failed"),
+            # A killed process leaves `running`; its launcher says what became of it.
+            lambda: set_status(multirun, "b-s0", "running"),
+            lambda: set_status(multirun, "b-s0", "failed", "outcome.json"),
+        ]
+    )
+    monkeypatch.setattr(watching.time, "sleep", lambda seconds: next(looks)())
+    drawn, out = [], io.StringIO()
+
+    def draw():
+        drawn.append(len(drawn))
+        return Text(f"table {len(drawn)}")
+
+    watch(multiruns([multirun]), draw, Console(file=out, width=80), every_s=0)
+    assert next(looks, None) is None
+    assert len(drawn) == 4  # at the start, and for each job
+    lines = out.getvalue().splitlines()
+    assert lines[0] == "0 of 3 jobs done; 3 waiting"
+    assert lines[1] == "0 of 3 jobs done; running: a-s0; 2 waiting"
+    assert "3 of 3 jobs done; failed: a-s1, b-s0" in lines
+    assert lines[-1] == "table 4"  # a pipe gets the table once
+    assert out.getvalue().count("table") == 1
+
+
+def test_ctrl_c_ends_it(multirun, monkeypatch):
+    def interrupt(seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(watching.time, "sleep", interrupt)
+    out = io.StringIO()
+    watch(multiruns([multirun]), lambda: Text(""), Console(file=out), every_s=0)
+    assert "stopped watching" in out.getvalue()
+
+
+def test_without_a_plan_there_is_nothing_to_wait_for(tmp_path):
+    with pytest.raises(UserError, match=r"--watch: no plan\.json"):
+        watch(multiruns([tmp_path]), lambda: Text(""), Console(), every_s=0)
