@@ -16,12 +16,14 @@ from cnnlab.tracking.published import check_published
 ROOT = Path(__file__).parents[2]
 FILES = {file.stem: file for file in sorted((ROOT / "conf" / "ablation").glob("*.yaml"))}
 # By hand: a file that goes missing would take its own test along.
-CLAIMS = """
-resnext_groups resnext_equation plain_vs_residual resnet_depth wrn_width preact stochastic_depth
-squeeze_excite shufflenet_shuffle shufflenet_vs_mobilenet mobilenet_multipliers depthwise_separable
-flops_vs_runtime small_kernels convnext_steps compound_scaling batchnorm_free shift_vs_depthwise
-deformable_layers seg_loss unet_skips fcn_stride upsampling det_focal det_anchors alexnet_recipe
-""".split()
+CLAIMS = [
+    "resnext_groups", "resnext_equation", "plain_vs_residual", "resnet_depth", "wrn_width",
+    "preact", "stochastic_depth", "squeeze_excite", "shufflenet_shuffle",
+    "shufflenet_vs_mobilenet", "mobilenet_multipliers", "depthwise_separable", "flops_vs_runtime",
+    "small_kernels", "convnext_steps", "compound_scaling", "batchnorm_free", "shift_vs_depthwise",
+    "deformable_layers", "seg_loss", "unet_skips", "fcn_stride", "upsampling", "det_focal",
+    "det_anchors", "alexnet_recipe",
+]  # fmt: skip
 SCALES = ("small", "paper")
 REAL = ("Cifar10", "FashionMnist", "DigitScenes", "Masks")  # Masks: the membranes of ISBI
 
