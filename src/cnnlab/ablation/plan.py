@@ -261,7 +261,7 @@ def _arm_names(arms: list[list[str]], varied: list[str]) -> list[str]:
         names = [_cut(name) or "run" for name in names]
         if len(set(names)) == len(names):
             return names
-    raise UserError(f"{' '.join(arms[0])}: the same run stands there twice")
+    raise UserError(f"{', '.join(varied)}: values that a folder's name cannot tell apart")
 
 
 def _of(arm: list[str], varied: list[str]) -> list[str]:
