@@ -235,7 +235,7 @@ def test_names_of_arms_tell_them_apart(uncounted):
     assert names == [f"{net}-lr{lr}" for net in nets for lr in (0.1, 0.2)]
     # Two settings that differ only in what a folder's name cannot show.
     alike = ["-m", "+tags.a=b/c,b:c"]
-    with pytest.raises(UserError, match="tags.a: values that a folder's name cannot tell"):
+    with pytest.raises(UserError, match=r"tags\.a: values that a folder's name cannot tell"):
         plan(alike)
 
 

@@ -255,7 +255,7 @@ def _grid(base: Composed, typed: Typed) -> _Outline:
 
 
 def _arm_names(arms: list[list[str]], varied: list[str]) -> list[str]:
-    """`groups4` of model.groups=4, `resnet18` of model=resnet18; long where short ones are alike."""
+    """`groups4` of model.groups=4, `resnet18` of model=resnet18; whole keys where that is alike."""
     for short in (True, False):
         names = ["-".join(_part(word, short) for word in _of(arm, varied)) for arm in arms]
         names = [_cut(name) or "run" for name in names]
