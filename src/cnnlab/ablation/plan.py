@@ -182,7 +182,8 @@ def _ablation(base: Composed, typed: Typed) -> _Outline:
 
 def _refuse_other_settings(file: str, typed: Typed) -> None:
     """An ablation's file may set nothing beside `ablation`: its jobs do not read the file."""
-    said = typed.loader.repository.load_config(f"ablation/{file}")
+    # Not None, and with a list: it was composed.
+    said: Any = typed.loader.repository.load_config(f"ablation/{file}")
     other = [str(key) for key in said.config if key not in ("ablation", "hydra")]
     groups = [default.group for default in said.defaults_list if default.is_override()]
     other += [group for group in groups if not group.lstrip("/").startswith("hydra/")]
