@@ -4,6 +4,7 @@ import os
 import statistics
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from cnnlab.config import Composed
@@ -168,5 +169,5 @@ def _new_clock() -> Any:
 
 def _median_gap(times: list[float], warm: int) -> float:
     """The median of what lies between; the first `warm` gaps count only where there are no more."""
-    gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(times)]
     return statistics.median(gaps[warm:] or gaps) if gaps else 0.0

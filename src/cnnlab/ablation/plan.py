@@ -16,10 +16,9 @@ from cnnlab.ablation.job import Job, Plan
 from cnnlab.ablation.typed import Typed, read_words
 from cnnlab.config import Composed, check, compose, to_plain
 from cnnlab.config.fit import metric_fault
-from cnnlab.config.plain import unresolved
 from cnnlab.config.several import jobs as combinations
 from cnnlab.errors import UserError, nearest
-from cnnlab.tracking.identity import differences, identity, is_outside
+from cnnlab.tracking.identity import identity, is_outside
 
 if TYPE_CHECKING:
     from cnnlab.ablation.costs import Costs
@@ -153,7 +152,7 @@ def _ablation(base: Composed, typed: Typed) -> _Outline:
         raise UserError("ablation: names one file of conf/ablation: ablation=NAME")
     node = to_plain(base.cfg)["ablation"]
     found = definition.read(file, node, scale, base.cfg.hold)
-    _refuse_other_settings(base, typed)
+    _refuse_other_settings(file, typed)
     if typed.sweeps:
         raise UserError(
             f"{typed.sweeps[0]}: an ablation's arms stand in its file; several values go with "
@@ -181,14 +180,17 @@ def _ablation(base: Composed, typed: Typed) -> _Outline:
     )
 
 
-def _refuse_other_settings(base: Composed, typed: Typed) -> None:
+def _refuse_other_settings(file: str, typed: Typed) -> None:
     """An ablation's file may set nothing beside `ablation`: its jobs do not read the file."""
-    # As written: a default config may lack a value that every arm gives.
-    with_it, without = unresolved(base.cfg), unresolved(compose(typed.flags).cfg)
-    if changed := differences(with_it, without).keys() - {"seed"}:
+    # Not None, and with a list: it was composed.
+    said: Any = typed.loader.repository.load_config(f"ablation/{file}")
+    other = [str(key) for key in said.config if key not in ("ablation", "hydra")]
+    groups = [default.group for default in said.defaults_list if default.is_override()]
+    other += [group for group in groups if not group.lstrip("/").startswith("hydra/")]
+    if other:
         raise UserError(
-            f"ablation={base.choices['ablation']}: its file sets {', '.join(sorted(changed))}; "
-            "what all arms share stands in ablation.scales"
+            f"ablation={file}: its file sets {', '.join(other)}; what all arms share stands in "
+            "ablation.scales"
         )
 
 
@@ -254,13 +256,13 @@ def _grid(base: Composed, typed: Typed) -> _Outline:
 
 
 def _arm_names(arms: list[list[str]], varied: list[str]) -> list[str]:
-    """`groups4` of model.groups=4, `resnet18` of model=resnet18; long where short ones are alike."""
+    """`groups4` of model.groups=4, `resnet18` of model=resnet18; whole keys where that is alike."""
     for short in (True, False):
         names = ["-".join(_part(word, short) for word in _of(arm, varied)) for arm in arms]
         names = [_cut(name) or "run" for name in names]
         if len(set(names)) == len(names):
             return names
-    raise UserError(f"{' '.join(arms[0])}: the same run stands there twice")
+    raise UserError(f"{', '.join(varied)}: values that a folder's name cannot tell apart")
 
 
 def _of(arm: list[str], varied: list[str]) -> list[str]:
