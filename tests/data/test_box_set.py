@@ -1,5 +1,6 @@
 """What all sets of boxes share, over COCO's json."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -180,3 +181,55 @@ def test_without_a_net_null_is_refused(build: Build, loader: str) -> None:
 def test_too_few_to_hold_some_out(build: Build) -> None:
     with pytest.raises(UserError, match="12 images are too few to hold out a share"):
         build(annotations={"train": "train/_annotations.coco.json"}, val_fraction=0.01).setup()
+
+
+TRAIN = "train/_annotations.coco.json"
+
+
+def annotate(root: Path, *, boxed: int, **entry: Any) -> None:
+    """In train, of 12 images, a box of class 1 in the first `boxed`."""
+    content = json.loads((root / TRAIN).read_text())
+    box = {"category_id": 1, "bbox": [1, 2, 8, 10], "iscrowd": 0} | entry
+    content["annotations"] = [box | {"id": k, "image_id": k} for k in range(boxed)]
+    (root / TRAIN).write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("entry", "other", "says"),
+    [
+        ({"iscrowd": 1}, {}, "but 2 crowds or difficult ones, which are not trained on$"),
+        (
+            {"bbox": [3, 4, 0, 0]},
+            {"bad_boxes": "drop"},
+            r"but 2 bad ones, dropped \(data\.bad_boxes=drop\)$",
+        ),
+        ({}, {"classes": ["class 0"]}, r"but 2 of classes that data\.classes leaves out$"),
+    ],
+)
+def test_boxes_but_none_to_train_on(
+    build: Build, root: Path, entry: dict[str, Any], other: dict[str, Any], says: str
+) -> None:
+    annotate(root, boxed=2, **entry)
+    with pytest.raises(UserError, match=f"no image of train has a box {says}"):
+        build(**other).setup()
+    annotate(root, boxed=2)
+    build().setup()
+
+
+def test_no_box_is_left_to_train_on(build: Build, root: Path) -> None:
+    """One image has one: held out for val or not, kept by the fraction or not."""
+    annotate(root, boxed=1)
+    alone = {"annotations": {"train": TRAIN}}
+    for keys in ({**alone, "val_fraction": 0.5}, {"fraction": 0.5}):
+        refused = 0
+        for seed in range(8):
+            data = build(split_seed=seed, **keys)
+            try:
+                data.setup()
+            except UserError as error:
+                refused += 1
+                assert "the 6 images that are left to train on have no box" in str(error)
+                assert "data.split_seed" in str(error)
+            else:
+                assert sum(data.class_counts) == 1
+        assert 0 < refused < 8

@@ -1,6 +1,6 @@
 """Base of the sets of images with boxes in files."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -13,13 +13,15 @@ from cnnlab.data.annotated import Annotated
 from cnnlab.data.augment import Augment
 from cnnlab.data.bad_boxes import BadBoxes
 from cnnlab.data.box_files import BoxFiles
+from cnnlab.data.box_rows import BoxRows
+from cnnlab.data.box_table import BoxTable
 from cnnlab.data.box_transforms import BoxEvalTransform, BoxTrainTransform
 from cnnlab.data.check_boxes import check_boxes
 from cnnlab.data.loader import Loader
 from cnnlab.data.module import DataModule, Splits
-from cnnlab.data.pairing import NUM_NAMED, there
+from cnnlab.data.pairing import NUM_NAMED, named, there
 from cnnlab.data.splits import hold_out
-from cnnlab.errors import UserError
+from cnnlab.errors import UserError, closest
 
 _MOST_CLASSES = 20  # that a line counts one by one
 
@@ -33,7 +35,8 @@ class BoxSet(DataModule):
 
     Args:
         root: the folder of the set.
-        classes: which classes, in the order of their ids; None: all there are.
+        classes: which classes, in the order of their ids; None: all there are. Of those that no
+            annotation has there must be some that one has, and none near to what it has.
         test_fraction: held out of train, before val, where a set has neither val nor test; 0: test
             is val.
         bad_boxes: what boxes that no image can have lead to, see `bad_boxes`.
@@ -102,8 +105,17 @@ class BoxSet(DataModule):
 
     def read(self) -> Splits:
         found = self.annotated()
+        if not found.splits["train"].counts():
+            raise UserError(f"{self.root}: no image of train has a box")
         ids = found.chosen(self.chosen)
+        every = list(found.names.values())
+        classes = every if self.chosen is None else self.chosen
         self.notes = [*found.notes, *_shared(found)]
+        if missing := [name for name in classes if name not in every]:
+            self.notes.append(
+                f"{len(missing):,} of the {len(classes):,} classes are in no annotation: "
+                f"{named(missing)}"
+            )
         self.left_out = {
             found.names[label]: count
             for label, count in found.counts().items()
@@ -113,9 +125,8 @@ class BoxSet(DataModule):
         for name, rows in found.splits.items():
             table, self.faults[name] = rows.table(ids, self.bad_boxes)
             sources[name] = BoxFiles(self.root, table, self.bad_files)
+        self._refuse_empty(found.splits["train"], ids, sources["train"].table)
         train, val, test = sources["train"], sources.get("val"), sources.get("test")
-        if not len(train.table.label):
-            raise UserError(f"{self.root}: no image of train has a box")
         sizes = train.table.sizes
         total = len(train)
         if val is None and test is None and self.test_fraction:
@@ -126,10 +137,49 @@ class BoxSet(DataModule):
             train,
             val,
             val if test is None else test,
-            [found.names[label] for label in sorted(ids, key=ids.__getitem__)],
+            classes,
             channels=3,
             image_size=_largest(sizes),
             test_is_val=test is None,
+        )
+
+    def setup(self, stage: str | None = None) -> None:
+        """As of `DataModule`.
+
+        Raises:
+            UserError: what is held out, or `fraction`, leaves no box to train on.
+        """
+        if self.splits is not None:
+            return
+        super().setup(stage)
+        if not any(self.class_counts):
+            raise UserError(
+                f"{self.root}: the {len(self._source('train')):,} images that are left to train on "
+                f"have no box; data.fraction={self.fraction}, data.val_fraction="
+                f"{self.val_fraction} and data.test_fraction={self.test_fraction} say how many "
+                "are, data.split_seed which"
+            )
+
+    def _refuse_empty(self, rows: BoxRows, ids: Mapping[int, int], table: BoxTable) -> None:
+        """Boxes, but none to train on.
+
+        Args:
+            rows: of train.
+            ids: of the labels that are chosen.
+            table: what became of `rows`.
+        """
+        crowds, dropped = int(table.crowd.sum()), int(table.dropped.sum())
+        if len(table.label) > crowds:
+            return
+        others = sum(count for label, count in rows.counts().items() if label not in ids)
+        reasons = [
+            (dropped, f"bad ones, dropped (data.bad_boxes={self.bad_boxes})"),
+            (crowds, "crowds or difficult ones, which are not trained on"),
+            (others, "of classes that data.classes leaves out"),
+        ]
+        raise UserError(
+            f"{self.root}: no image of train has a box but "
+            + ", ".join(f"{count:,} {what}" for count, what in reasons if count)
         )
 
     def _parted(self, source: BoxFiles, count: int) -> tuple[BoxFiles, BoxFiles]:
@@ -208,9 +258,8 @@ class BoxSet(DataModule):
             crowds = int(table.crowd.sum())
             empty = int((table.counts() == 0).sum())
             of_class = [f"{c} {n:,}" for c, n in zip(self.classes, counts, strict=True)]
-            shown = ", ".join(of_class[:_MOST_CLASSES]) + _more(len(of_class) - _MOST_CLASSES)
             say(
-                f"{name}: {sum(counts):,} boxes ({shown})"
+                f"{name}: {sum(counts):,} boxes ({named(of_class, _MOST_CLASSES)})"
                 + (f", {crowds:,} crowds or difficult" if crowds else "")
                 + f", {sum(counts) / len(table.names):.1f} an image, {empty:,} images without"
             )
@@ -218,12 +267,17 @@ class BoxSet(DataModule):
             if clipped or dropped:
                 say(f"{name}: {clipped:,} bad boxes clipped, {dropped:,} dropped")
             if none := [c for c, n in zip(self.classes, counts, strict=True) if not n]:
-                more = _more(len(none) - 5)
-                say(f"{len(none):,} classes have no box in {name}: {', '.join(none[:5])}{more}")
+                say(f"{len(none):,} classes have no box in {name}: {named(none, 5)}")
         if self.left_out:
-            left = [f"{name} {count:,}" for name, count in self.left_out.items()]
-            more = _more(len(left) - _MOST_CLASSES)
-            say(f"boxes of other classes left out: {', '.join(left[:_MOST_CLASSES])}{more}")
+            # First those that may be a class, misspelt.
+            near, far = [], []
+            for name, count in self.left_out.items():
+                meant = closest(name, self.classes)
+                if meant is None:
+                    far.append(f"{name} {count:,}")
+                else:
+                    near.append(f"{name} {count:,} (is it '{meant}'?)")
+            say(f"boxes of other classes left out: {named(near + far, _MOST_CLASSES)}")
         for note in self.notes:
             say(note)
 
@@ -243,10 +297,6 @@ class BoxSet(DataModule):
 
 
 _SPLITS = ("train", "val", "test")
-
-
-def _more(count: int) -> str:
-    return f", and {count:,} more" if count > 0 else ""
 
 
 def _shared(found: Annotated) -> list[str]:
