@@ -22,7 +22,7 @@ def test_of_a_part_of_a_set_classes_are_missing() -> None:
 
 def test_many_names_are_told_in_part() -> None:
     found = Annotated({k: f"name {k}" for k in range(23)})
-    with pytest.raises(UserError, match="there are name 0, .*, name 19 and 3 more$"):
+    with pytest.raises(UserError, match=r"there are name 0, .*, name 19 and 3 more$"):
         found.chosen(["zebra"])
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from cnnlab.data.annotated import Annotated
 from cnnlab.data.augment import Augment
 from cnnlab.data.bad_boxes import BadBoxes
+from cnnlab.data.batch import filling
 from cnnlab.data.box_files import BoxFiles
 from cnnlab.data.box_rows import BoxRows
 from cnnlab.data.box_table import BoxTable
@@ -194,18 +195,23 @@ class BoxSet(DataModule):
         return source.subset(kept), source.subset(held)
 
     def train_dataloader(self) -> Loader:
-        self._source("train").transform = BoxTrainTransform(
-            self.window, self.sample_augment, self._known_mean(), self.seed
-        )
+        mean, source = self._known_mean(), self._source("train")
+        source.padding = filling(mean)
+        source.transform = BoxTrainTransform(self.window, self.sample_augment, mean, self.seed)
         return super().train_dataloader()
 
     def val_dataloader(self) -> Loader:
-        self._source("val").transform = BoxEvalTransform(self.window, self._known_mean())
+        self._prepare_evaluation("val")
         return super().val_dataloader()
 
     def test_dataloader(self) -> Loader:
-        self._source("test").transform = BoxEvalTransform(self.window, self._known_mean())
+        self._prepare_evaluation("test")
         return super().test_dataloader()
+
+    def _prepare_evaluation(self, split: str) -> None:
+        mean, source = self._known_mean(), self._source(split)
+        source.padding = filling(mean)
+        source.transform = BoxEvalTransform(self.window, mean)
 
     def _known_mean(self) -> list[float]:
         if self.mean is None:

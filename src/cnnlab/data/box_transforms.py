@@ -12,7 +12,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as tv
 
 from cnnlab.data.augment import Augment
-from cnnlab.data.batch import Boxes
+from cnnlab.data.batch import Boxes, filling
 from cnnlab.data.box_files import Seen
 from cnnlab.seeding import mix, torch_seeded
 
@@ -257,11 +257,6 @@ def padded(image: Tensor, size: tuple[int, int], fill: list[int]) -> Tensor:
     """To height and width `size`, right and below."""
     missing = [0, 0, size[1] - image.shape[2], size[0] - image.shape[1]]
     return tv.pad(image, missing, fill) if any(missing) else image
-
-
-def filling(mean: list[float]) -> list[int]:
-    """The level of each channel that is 0 once normalised."""
-    return [round(255 * m) for m in mean]
 
 
 def _boxes(boxes: Boxes, shape: tuple[int, int]) -> tv_tensors.BoundingBoxes:

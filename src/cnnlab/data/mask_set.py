@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 import torch
 
 from cnnlab.data.augment import Augment
+from cnnlab.data.batch import filling
 from cnnlab.data.check_masks import check_masks
 from cnnlab.data.class_map import ClassMap
 from cnnlab.data.loader import Loader
@@ -139,12 +140,18 @@ class MaskSet(MaskModule):
         return super().train_dataloader()
 
     def val_dataloader(self) -> Loader:
-        self._source("val").transform = MaskEvalTransform(self.eval_side)
+        self._prepare_evaluation("val")
         return super().val_dataloader()
 
     def test_dataloader(self) -> Loader:
-        self._source("test").transform = MaskEvalTransform(self.eval_side)
+        self._prepare_evaluation("test")
         return super().test_dataloader()
+
+    def _prepare_evaluation(self, split: str) -> None:
+        source = self._source(split)
+        if self.mean is not None:
+            source.padding = filling(self.mean)
+        source.transform = MaskEvalTransform(self.eval_side)
 
     def summary(self) -> dict[str, Any]:
         return super().summary() | {

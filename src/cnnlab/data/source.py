@@ -1,6 +1,7 @@
 """Random access to one split of a data set."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Self
 
 from torch import Tensor
@@ -39,6 +40,10 @@ class BatchSource(Source):
 
 class SampleSource(Source):
     """Read one by one, in worker processes; it travels to them by fork or pickle."""
+
+    padding: Sequence[int] = (0,)
+    """Level of each channel, or one for all, around images that are smaller than others of their
+    batch."""
 
     @abstractmethod
     def load(self, id: int, epoch: int) -> Sample | None:
