@@ -1,48 +1,41 @@
 """Base of the sets of images with boxes in files."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from itertools import combinations
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from cnnlab.data.annotated import Annotated
-from cnnlab.data.augment import Augment
 from cnnlab.data.bad_boxes import BadBoxes
-from cnnlab.data.batch import filling
 from cnnlab.data.box_files import BoxFiles
 from cnnlab.data.box_rows import BoxRows
 from cnnlab.data.box_table import BoxTable
 from cnnlab.data.box_transforms import BoxEvalTransform, BoxTrainTransform
 from cnnlab.data.check_boxes import check_boxes
-from cnnlab.data.loader import Loader
-from cnnlab.data.module import DataModule, Splits
-from cnnlab.data.pairing import NUM_NAMED, named, there
-from cnnlab.data.splits import hold_out
+from cnnlab.data.file_module import FileModule
+from cnnlab.data.module import Splits
+from cnnlab.data.pairing import named
 from cnnlab.errors import UserError, closest
 
 _MOST_CLASSES = 20  # that a line counts one by one
 
 
-class BoxSet(DataModule):
-    """Colour images and boxes of their objects in files; grey images become RGB.
+class BoxSet(FileModule[BoxFiles]):
+    """Images and boxes of their objects in files.
 
     Training takes windows of `image_size`; evaluation brings images to fit into it. With null
     images stay as they are, and what a batch lacks is padded. A subclass implements `annotated` and
     says in `layout` what lies below `root`.
 
     Args:
-        root: the folder of the set.
         classes: which classes, in the order of their ids; None: all there are. Of those that no
             annotation has there must be some that one has, and none near to what it has.
         test_fraction: held out of train, before val, where a set has neither val nor test; 0: test
             is val.
         bad_boxes: what boxes that no image can have lead to, see `bad_boxes`.
-        bad_files: see `BoxFiles`.
-        common: as of `DataModule`.
+        common: as of `FileModule`.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("detection",)
@@ -57,34 +50,15 @@ class BoxSet(DataModule):
         "augment.cutmix": 0.0,
         "augment.erasing": 0.0,
     }
-    layout: ClassVar[str]
-    """What lies below `root`, in words, for the message where something is missing."""
 
     def __init__(
-        self,
-        *,
-        root: str,
-        classes: list[str] | None,
-        test_fraction: float,
-        bad_boxes: BadBoxes,
-        bad_files: Literal["error", "skip"],
-        augment: Augment,
-        **common: Any,
+        self, *, classes: list[str] | None, test_fraction: float, bad_boxes: BadBoxes, **common: Any
     ) -> None:
-        # Images are flipped with their boxes where these are read, and not again on the device.
-        super().__init__(augment=replace(augment, flip=False), **common)
-        self.sample_augment = augment
+        super().__init__(**common)
         self.window = self._size
-        self.root = Path(root).expanduser()
         self.chosen = None if classes is None else list(classes)
         self.bad_boxes: BadBoxes = bad_boxes
-        self.bad_files: Literal["error", "skip"] = bad_files
-        if not 0 <= test_fraction < 1 - self.val_fraction:
-            raise UserError(
-                f"data.test_fraction={test_fraction} must be at least 0 and below "
-                f"1 - data.val_fraction={self.val_fraction}"
-            )
-        self.test_fraction = test_fraction
+        self.test_fraction = self.allowed(test_fraction)
         self.notes: list[str] = []
         self.faults: dict[str, list[str]] = {}
         self.left_out: dict[str, int] = {}
@@ -92,17 +66,12 @@ class BoxSet(DataModule):
     def annotated(self) -> Annotated:
         """Images and boxes of `train` and perhaps `val` and `test`.
 
-        Where there is no val it is held out of train; where there is no test, val is test, unless
-        there is a `test_fraction` and no val.
+        What is missing is held out, see `splits_from`.
 
         Raises:
             UserError: files are missing or wrong; says what was looked for.
         """
         raise NotImplementedError(type(self).__name__)
-
-    def there(self, *names: str) -> Path:
-        """The first of `root/NAME` that is there; see `pairing.there`."""
-        return there(self.root, self.layout, *names)
 
     def read(self) -> Splits:
         found = self.annotated()
@@ -127,22 +96,7 @@ class BoxSet(DataModule):
             table, self.faults[name] = rows.table(ids, self.bad_boxes)
             sources[name] = BoxFiles(self.root, table, self.bad_files)
         self._refuse_empty(found.splits["train"], ids, sources["train"].table)
-        train, val, test = sources["train"], sources.get("val"), sources.get("test")
-        sizes = train.table.sizes
-        total = len(train)
-        if val is None and test is None and self.test_fraction:
-            train, test = self._parted(train, round(self.test_fraction * total))
-        if val is None:
-            train, val = self._parted(train, round(self.val_fraction * total))
-        return Splits(
-            train,
-            val,
-            val if test is None else test,
-            classes,
-            channels=3,
-            image_size=_largest(sizes),
-            test_is_val=test is None,
-        )
+        return self.splits_from(sources, classes, _largest(sources["train"].table.sizes))
 
     def setup(self, stage: str | None = None) -> None:
         """As of `DataModule`.
@@ -155,7 +109,7 @@ class BoxSet(DataModule):
         super().setup(stage)
         if not any(self.class_counts):
             raise UserError(
-                f"{self.root}: the {len(self._source('train')):,} images that are left to train on "
+                f"{self.root}: the {len(self.source('train')):,} images that are left to train on "
                 f"have no box; data.fraction={self.fraction}, data.val_fraction="
                 f"{self.val_fraction} and data.test_fraction={self.test_fraction} say how many "
                 "are, data.split_seed which"
@@ -183,45 +137,14 @@ class BoxSet(DataModule):
             + ", ".join(f"{count:,} {what}" for count, what in reasons if count)
         )
 
-    def _parted(self, source: BoxFiles, count: int) -> tuple[BoxFiles, BoxFiles]:
-        """What is kept and what is held out, by `split_seed`."""
-        kept, held = hold_out(source.targets, count, self.split_seed)
-        if not len(held):
-            raise UserError(
-                f"{self.root}: {len(source)} images are too few to hold out a share of "
-                f"data.test_fraction or data.val_fraction={self.val_fraction}; add images, or "
-                "lists and folders of the splits"
-            )
-        return source.subset(kept), source.subset(held)
+    def train_transform(self) -> BoxTrainTransform:
+        return BoxTrainTransform(self.window, self.sample_augment, self.known_mean(), self.seed)
 
-    def train_dataloader(self) -> Loader:
-        mean, source = self._known_mean(), self._source("train")
-        source.padding = filling(mean)
-        source.transform = BoxTrainTransform(self.window, self.sample_augment, mean, self.seed)
-        return super().train_dataloader()
-
-    def val_dataloader(self) -> Loader:
-        self._prepare_evaluation("val")
-        return super().val_dataloader()
-
-    def test_dataloader(self) -> Loader:
-        self._prepare_evaluation("test")
-        return super().test_dataloader()
-
-    def _prepare_evaluation(self, split: str) -> None:
-        mean, source = self._known_mean(), self._source(split)
-        source.padding = filling(mean)
-        source.transform = BoxEvalTransform(self.window, mean)
-
-    def _known_mean(self) -> list[float]:
-        if self.mean is None:
-            raise UserError(
-                "data.mean=null is what the net was trained with, and there is no net; give it"
-            )
-        return self.mean
+    def eval_transform(self) -> BoxEvalTransform:
+        return BoxEvalTransform(self.window, self.known_mean())
 
     def summary(self) -> dict[str, Any]:
-        tables = {name: self._source(name).table for name in _SPLITS}
+        tables = {name: self.source(name).table for name in ("train", "val", "test")}
         return super().summary() | {
             "boxes": {name: len(table.label) for name, table in tables.items()},
             "crowds": {name: int(table.crowd.sum()) for name, table in tables.items()},
@@ -231,36 +154,19 @@ class BoxSet(DataModule):
                 "dropped": {name: int(table.dropped.sum()) for name, table in tables.items()},
             },
             "classes_left_out": self.left_out,
-            "skipped_files": self.skipped_files(),
         }
-
-    def skipped_files(self) -> dict[str, list[str]]:
-        """Of each split: the first files left out so far, relative to the root; collective."""
-        return {
-            name: [self._source(name).names[id] for id in ids[:NUM_NAMED]]
-            for name, ids in self.all_skipped().items()
-        }
-
-    def _source(self, split: str) -> BoxFiles:
-        source = getattr(self._ready(), split)
-        assert isinstance(source, BoxFiles)
-        return source
 
     def _counts(self, split: str) -> Sequence[int]:
         """Boxes of each class; crowds are not among them."""
-        table = self._source(split).table
+        table = self.source(split).table
         counts = table.label[~table.crowd].bincount(minlength=len(self.classes))
         return [int(count) for count in counts]
-
-    def _distinct(self) -> list[str]:
-        """The splits, without test where that is val."""
-        return ["train", "val"] if self._ready().test_is_val else list(_SPLITS)
 
     def describe(self, say: Callable[[str], None]) -> None:
         """Sizes of the splits, boxes of each, by class, and what was left out or changed."""
         say(self._sizes_line())
-        for name in self._distinct():
-            table, counts = self._source(name).table, self._counts(name)
+        for name, source in self.distinct().items():
+            table, counts = source.table, self._counts(name)
             crowds = int(table.crowd.sum())
             empty = int((table.counts() == 0).sum())
             of_class = [f"{c} {n:,}" for c, n in zip(self.classes, counts, strict=True)]
@@ -294,15 +200,11 @@ class BoxSet(DataModule):
             UserError: an image has another size than its annotation says, or files cannot be read
                 and `bad_files` is `error`.
         """
-        sources = {name: self._source(name) for name in self._distinct()}
-        report = check_boxes(sources, self.classes)
+        report = check_boxes(self.distinct(), self.classes)
         report.bad = [line for lines in self.faults.values() for line in lines]
         for line in report.lines():
             say(line)
         report.refuse(self.bad_files)
-
-
-_SPLITS = ("train", "val", "test")
 
 
 def _shared(found: Annotated) -> list[str]:

@@ -2,11 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 from torch import Tensor
 
 from cnnlab.data.batch import Batch, Sample
+from cnnlab.data.names import Names
 
 
 class Source(ABC):
@@ -59,3 +60,15 @@ class SampleSource(Source):
         Raises:
             UserError: naming the file; it reaches the user as it is, from a worker too.
         """
+
+
+class FileSource(SampleSource):
+    """Images in files and what belongs to them."""
+
+    transform: Any
+    """What is done to each sample as it is read; set before the first `load`."""
+
+    @property
+    @abstractmethod
+    def names(self) -> Names:
+        """Of the images, relative to the root of the set."""
