@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from torchvision.models.detection import RetinaNet
@@ -95,26 +97,38 @@ def test_nothing_found_is_empty():
     assert [tuple(part.shape) for part in found] == [(0, 4), (0,), (0,)]
 
 
-def test_what_is_no_number_reaches_the_metric():
-    """Which refuses it; left out here, a broken net would look like one that finds nothing."""
-    out = outputs()
-    scores = out.scores.clone()
-    scores[0, 5, 1] = torch.nan
-    assert select(out._replace(scores=scores), 0, (96, 96), **WORDS).score.isnan().any()
-    deltas = out.deltas.clone()
-    deltas[0] = torch.nan
-    assert select(out._replace(deltas=deltas), 0, (96, 96), **WORDS).xyxy.isnan().any()
-
-
+@pytest.mark.parametrize("wild", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("part", ["scores", "deltas"])
-def test_what_a_second_stage_says_that_is_no_number_reaches_the_metric(part):
+def test_what_is_not_finite_reaches_the_metric(part, wild):
+    """Which refuses it; left out here, a broken net would look like one that finds nothing.
+
+    One value in one place: clipping and the sigmoid would make a number of infinity, and NMS would
+    keep doubles.
+    """
+    out = outputs()
+    values = getattr(out, part).clone()
+    values[0, 5, 1] = wild
+    broken = out._replace(**{part: values})
+    assert select(broken, 0, (96, 96), **WORDS).xyxy.isnan().any()
+    assert not select(broken, 1, (96, 96), **WORDS).xyxy.isnan().any()
+
+
+@pytest.mark.parametrize("wild", [math.nan, math.inf])
+@pytest.mark.parametrize("part", ["scores", "deltas", "first scores", "first deltas"])
+def test_what_two_stages_say_that_is_not_finite_reaches_the_metric(part, wild):
+    """Of the first as well, though what it proposes then is dropped as too small."""
     proposals = Proposals(
         torch.tensor([[[0.0, 0, 10, 10], [20, 20, 40, 40]]]), torch.ones(1, 2, dtype=torch.bool)
     )
     said = {"scores": torch.tensor([[0.0, 3.0], [0.0, 3.0]]), "deltas": torch.zeros(2, 4)}
-    said[part][1] = torch.nan
     two_stage = outputs()._replace(second=lambda boxes, image: (said["scores"], said["deltas"]))
     keys = {"threshold": 0.05, "candidates": 10, "nms_iou": 0.5, "most": 10}
-    found = refine(two_stage, proposals, 0, (64, 64), **keys)
-    wild = found.xyxy if part == "deltas" else found.score
-    assert wild.isnan().any()
+    assert refine(two_stage, proposals, 0, (64, 64), **keys).xyxy.isfinite().all()
+    if part.startswith("first"):
+        name = part.removeprefix("first ")
+        values = getattr(two_stage, name).clone()
+        values[0, 3] = wild
+        two_stage = two_stage._replace(**{name: values})
+    else:
+        said[part][1] = wild
+    assert refine(two_stage, proposals, 0, (64, 64), **keys).xyxy.isnan().any()

@@ -23,6 +23,7 @@ def no_augment() -> dict[str, Any]:
         "class_crops": 0.0,
         "mosaic": 0.0,
         "flip": False,
+        "vertical_flip": False,
         "color_jitter": 0.0,
         "policy": None,
         "magnitude": 9,

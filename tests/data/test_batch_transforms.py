@@ -78,11 +78,12 @@ def test_random_crop_is_a_shift_of_the_padded_image_each_equally_likely() -> Non
     assert min(counts) > 150  # 222 expected, 5 sigma = 70
 
 
-def test_random_flip_mirrors_half_of_the_images() -> None:
+@pytest.mark.parametrize("axis", [0, 1])
+def test_random_flip_mirrors_half_of_the_images(axis: int) -> None:
     images = pictures(400)
-    flipped = random_flip(batch_of(images), torch.Generator().manual_seed(0)).images
+    flipped = random_flip(batch_of(images), torch.Generator().manual_seed(0), axis).images
     same = (flipped == images).flatten(1).all(1)
-    mirrored = (flipped == images.flip(-1)).flatten(1).all(1)
+    mirrored = (flipped == images.flip(-1 - axis)).flatten(1).all(1)
     assert torch.equal(same, ~mirrored)
     assert 150 < int(mirrored.sum()) < 250  # 5 sigma = 50
 

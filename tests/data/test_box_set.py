@@ -115,9 +115,10 @@ def test_batches_are_equal_with_0_and_2_workers(build: Build, box_keys: dict[str
     assert all(equal(a, b) for a, b in zip(*epochs, strict=True))
 
 
-def test_boxes_are_mirrored_once(build: Build, box_keys: dict[str, Any]) -> None:
+@pytest.mark.parametrize("key", ["flip", "vertical_flip"])
+def test_boxes_are_mirrored_once(build: Build, box_keys: dict[str, Any], key: str) -> None:
     """With the window, and not again with the batch."""
-    data = build(augment=replace(box_keys["augment"], flip=True))
+    data = build(augment=replace(box_keys["augment"], **{key: True}))
     batch = next(iter(data.train_dataloader()))
     for step in range(8):
         prepared = data.prepare(batch, True, step)

@@ -72,8 +72,8 @@ def test_boxes_stay_around_what_is_marked(
 ) -> None:
     """In every window, whatever is done; a kept box is as wide as what can be seen."""
     seen = marked(140, 180, *TWO)
-    loud = build(size, scale_jitter=(0.5, 4.0), flip=True, mosaic=mosaic)
-    kept = lost = mirrored = 0
+    loud = build(size, scale_jitter=(0.5, 4.0), flip=True, vertical_flip=True, mosaic=mosaic)
+    kept = lost = mirrored = upside_down = 0
     for epoch in range(60):
         # Partners that show nothing in the channels of the two.
         others = [marked(150, 90)] * len(loud.partners(epoch, 3, 100))
@@ -96,6 +96,7 @@ def test_boxes_stay_around_what_is_marked(
         assert ((boxes.xyxy[:, 2:] - boxes.xyxy[:, :2]) >= LEAST_SIDE).all()
         if len(boxes.label) == 2:
             mirrored += bool(boxes.xyxy[0, 0] > boxes.xyxy[1, 0])
+            upside_down += bool(boxes.xyxy[0, 1] > boxes.xyxy[1, 1])
         assert boxes.area.tolist() == seen.boxes.area[boxes.label].tolist()
         assert boxes.crowd.tolist() == seen.boxes.crowd[boxes.label].tolist()
         if not mosaic:
@@ -106,6 +107,7 @@ def test_boxes_stay_around_what_is_marked(
     assert kept > 50
     assert lost > 0
     assert mirrored > 3
+    assert upside_down > 3
 
 
 def test_a_factor_of_1_is_evaluation(build: Any) -> None:

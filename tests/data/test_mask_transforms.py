@@ -113,14 +113,15 @@ def test_every_window_is_equally_likely(build: Any) -> None:
     assert counts.min() > 52  # 100 expected, 5 sigma = 48
 
 
-def test_flip_mirrors_half_of_the_pairs(build: Any) -> None:
+@pytest.mark.parametrize(("key", "channel", "axis"), [("flip", 1, 1), ("vertical_flip", 0, 0)])
+def test_flips_mirror_half_of_the_pairs(build: Any, key: str, channel: int, axis: int) -> None:
     pixels, mask = places(16, 20)
-    transform = build((16, 20), flip=True)
+    transform = build((16, 20), **{key: True})
     mirrored = 0
     for epoch in range(200):
         image, target, _ = transform(pixels, mask, epoch, 0)
-        flipped = int(image[1, 0, 0]) != 0
-        expected = mask[:, ::-1] if flipped else mask
+        flipped = int(image[channel, 0, 0]) != 0
+        expected = np.flip(mask, axis) if flipped else mask
         assert np.array_equal(target, expected)
         mirrored += flipped
     assert 64 < mirrored < 136  # 5 sigma = 36

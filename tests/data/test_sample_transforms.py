@@ -125,12 +125,13 @@ def test_the_same_sample_of_an_epoch_is_the_same_and_others_differ(
         assert not torch.equal(image, other[0])
 
 
-def test_flip_mirrors_half_of_the_images(no_augment: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("key", "axis"), [("flip", -1), ("vertical_flip", -2)])
+def test_flips_mirror_half_of_the_images(no_augment: dict[str, Any], key: str, axis: int) -> None:
     picture = png(noise(16, 16))
     plain = train(no_augment, scale=[1.0, 1.0], ratio=[1.0, 1.0])(picture, 0, 0)[0]
-    flips = train(no_augment, scale=[1.0, 1.0], ratio=[1.0, 1.0], flip=True)
+    flips = train(no_augment, scale=[1.0, 1.0], ratio=[1.0, 1.0], **{key: True})
     images = [flips(picture, 0, id)[0] for id in range(400)]
-    mirrored = sum(torch.equal(image, plain.flip(-1)) for image in images)
+    mirrored = sum(torch.equal(image, plain.flip(axis)) for image in images)
     assert sum(torch.equal(image, plain) for image in images) + mirrored == 400
     assert 150 < mirrored < 250
 

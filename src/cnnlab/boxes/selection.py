@@ -37,7 +37,9 @@ def select(
 ) -> Found:
     """What is found in one image: threshold, the best of each level, decode, clip, NMS by class.
 
-    In this order, as RetinaNet (Lin et al. 2017, section 4.1) and torchvision have it.
+    In this order, as RetinaNet (Lin et al. 2017, section 4.1) and torchvision have it. An image for
+    which the net gave NaN or infinity anywhere has one object of NaN, which the metric refuses:
+    thresholds, clipping and NMS would hide it.
 
     Args:
         outputs: of one-stage nets.
@@ -48,6 +50,8 @@ def select(
         nms_iou: of two boxes of a class that overlap more, the surer stays.
         most: so many objects at most.
     """
+    if not _finite(outputs.scores[image], outputs.deltas[image]):
+        return _wild(outputs.anchors)
     scores = outputs.scores[image].float()
     probability = scores.softmax(-1)[:, 1:] if outputs.background else scores.sigmoid()
     boxes, sure, labels, start = [], [], [], 0
@@ -76,7 +80,8 @@ def refine(
     """What a second stage finds in one image: as `select`, of its proposals as one level.
 
     As Fast R-CNN (Girshick 2015) and torchvision have it: softmax without background, boxes of
-    their class, threshold, decode, clip, NMS by class. Image by image, for what is pooled of a
+    their class, threshold, decode, clip, NMS by class; NaN or infinity of either stage as in
+    `select`. Image by image, for what is pooled of a
     thousand proposals takes much memory.
 
     Args:
@@ -93,20 +98,21 @@ def refine(
     own = proposals.xyxy[image][proposals.valid[image]]
     number = torch.full((len(own),), image, device=own.device)
     scores, deltas = outputs.second(own, number)
+    if not _finite(outputs.scores[image], outputs.deltas[image], scores, deltas):
+        return _wild(own)
     probability = scores.float().softmax(-1)[:, 1:]
     score, row, label = _best(probability, threshold, candidates)
     chosen = deltas[row, label] if deltas.ndim == 3 else deltas[row]
     xyxy = clipped(decode(chosen, own[row]), *size)
-    small = (xyxy[:, 2:] - xyxy[:, :2] < LEAST_SIDE).any(1)  # never of what is no number
-    xyxy, score, label = xyxy[~small], score[~small], label[~small]
+    large = (xyxy[:, 2:] - xyxy[:, :2] >= LEAST_SIDE).all(1)
+    xyxy, score, label = xyxy[large], score[large], label[large]
     return _without_doubles(xyxy, score, label, nms_iou, most)
 
 
 def _best(probability: Tensor, threshold: float, candidates: int) -> tuple[Tensor, Tensor, Tensor]:
     """Of `(A, K)` the best scores above the threshold, each with its row and class."""
     classes, flat = probability.shape[-1], probability.flatten()
-    # What is no number goes on, so that the metric can refuse it.
-    (above,) = (~(flat <= threshold)).nonzero(as_tuple=True)
+    (above,) = (flat > threshold).nonzero(as_tuple=True)
     score, order = flat[above].topk(min(candidates, len(above)))
     chosen = above[order]
     return score, chosen // classes, chosen % classes
@@ -117,3 +123,13 @@ def _without_doubles(
 ) -> Found:
     kept = batched_nms(xyxy, score, label, nms_iou)[:most]
     return Found(xyxy[kept], score[kept], label[kept])
+
+
+def _finite(*outputs: Tensor) -> bool:
+    return all(bool(values.isfinite().all()) for values in outputs)
+
+
+def _wild(like: Tensor) -> Found:
+    """One object that no metric takes."""
+    nan = like.new_full((1, 4), float("nan"), dtype=torch.float32)
+    return Found(nan, nan[:, 0], nan.new_zeros(1, dtype=torch.long))

@@ -31,6 +31,8 @@ class Augment:
     boxes in files only."""
     flip: bool
     """Mirror left and right with probability 1/2."""
+    vertical_flip: bool
+    """Mirror up and down with probability 1/2: cells, tissue, aerial views."""
     color_jitter: float
     """Brightness, contrast and saturation vary by a factor within 1 +- this; files only."""
     policy: Literal["randaugment", "trivialaugment", "autoaugment"] | None

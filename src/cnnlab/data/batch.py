@@ -42,10 +42,11 @@ class Boxes(NamedTuple):
         """Lengths times `factors` `(B, 2)`, those in y and x of each image."""
         return self._replace(xyxy=self.xyxy * factors[self.image].flip(1).repeat(1, 2))
 
-    def mirrored(self, width: int) -> "Boxes":
-        """Left and right exchanged in images of `width` pixels."""
-        x1, y1, x2, y2 = self.xyxy.unbind(-1)
-        return self._replace(xyxy=torch.stack((width - x2, y1, width - x1, y2), -1))
+    def mirrored(self, side: int, axis: int) -> "Boxes":
+        """Left and right (`axis` 0) or up and down (1) exchanged in images of `side` pixels."""
+        corners = list(self.xyxy.unbind(-1))
+        corners[axis], corners[axis + 2] = side - corners[axis + 2], side - corners[axis]
+        return self._replace(xyxy=torch.stack(corners, -1))
 
     @classmethod
     def joined(cls, parts: Sequence["Boxes"]) -> "Boxes":

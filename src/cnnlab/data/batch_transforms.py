@@ -72,6 +72,8 @@ class BatchTransforms:
             batch = random_crop(batch, self.padding, generator)
         if self.augment.flip:
             batch = random_flip(batch, generator)
+        if self.augment.vertical_flip:
+            batch = random_flip(batch, generator, axis=1)
         batch = self._sized(batch)
         if _are_masks(batch.targets) and batch.targets.shape[-2:] != batch.images.shape[-2:]:
             size = batch.images.shape[-2:]
@@ -162,19 +164,22 @@ def crop(images: Tensor, top: Tensor, left: Tensor, size: tuple[int, int]) -> Te
     return runs.index_select(0, starts.flatten()).view(batch, channels, h, w)
 
 
-def random_flip(batch: Batch, generator: Generator) -> Batch:
-    """Mirror each image, and its mask or boxes, left and right with probability 1/2."""
+def random_flip(batch: Batch, generator: Generator, axis: int = 0) -> Batch:
+    """Mirror each image, and its mask or boxes, with probability 1/2.
+
+    Left and right, or up and down with `axis` 1.
+    """
     count, device = len(batch.images), batch.images.device
     mirrored = torch.randint(2, (count,), generator=generator, device=device)
     chosen = torch.arange(count, device=device) + count * mirrored
 
     def flipped(x: Tensor) -> Tensor:
-        both = torch.cat((x, x.flip(-1)))  # whole images are copied, faster than torch.where
+        both = torch.cat((x, x.flip(-1 - axis)))  # whole images are copied, faster than torch.where
         return both.index_select(0, chosen)
 
     targets = batch.targets
     if isinstance(targets, Boxes):
-        turned = targets.mirrored(batch.images.shape[-1])
+        turned = targets.mirrored(batch.images.shape[-1 - axis], axis)
         these = mirrored[targets.image].bool()[:, None]
         targets = targets._replace(xyxy=turned.xyxy.where(these, targets.xyxy))
     elif _are_masks(targets):

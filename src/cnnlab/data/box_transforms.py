@@ -126,7 +126,9 @@ class BoxTrainTransform:
         if size != [height, width]:
             image = tv.resize(image, size, antialias=True)
         if self.augment.flip and draw.random() < 0.5:
-            image, boxes = tv.hflip(image), boxes.mirrored(size[1])
+            image, boxes = tv.hflip(image), boxes.mirrored(size[1], 0)
+        if self.augment.vertical_flip and draw.random() < 0.5:
+            image, boxes = tv.vflip(image), boxes.mirrored(size[0], 1)
         return _Part(image, boxes, (height / size[0], width / size[1]))
 
     def _mosaic(

@@ -39,7 +39,7 @@ class FileModule(DataModule, Generic[S]):
         self, *, root: str, bad_files: Literal["error", "skip"], augment: Augment, **common: Any
     ) -> None:
         # Images are flipped where they are read, with what belongs to them, not on the device.
-        super().__init__(augment=replace(augment, flip=False), **common)
+        super().__init__(augment=replace(augment, flip=False, vertical_flip=False), **common)
         self.sample_augment = augment
         self.root = Path(root).expanduser()
         self.bad_files: Literal["error", "skip"] = bad_files

@@ -67,6 +67,8 @@ class MaskTrainTransform:
             target = tv.resize(target, size, InterpolationMode.NEAREST_EXACT)
         if self.augment.flip and draw.random() < 0.5:
             image, target = tv.hflip(image), tv.hflip(target)
+        if self.augment.vertical_flip and draw.random() < 0.5:
+            image, target = tv.vflip(image), tv.vflip(target)
         if self.colors is not None:
             with torch_seeded(self.seed, epoch, id):
                 image = self.colors(image)

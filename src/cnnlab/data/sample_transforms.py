@@ -69,6 +69,8 @@ class TrainTransform:
         image = F.interpolate(crop, size, mode=self.interpolation, antialias=True)[0]
         if self.augment.flip and draw.random() < 0.5:
             image = image.flip(-1)
+        if self.augment.vertical_flip and draw.random() < 0.5:
+            image = image.flip(-2)
         if self.on_crop is not None:
             with torch_seeded(self.seed, epoch, id):
                 image = self.on_crop(image)
