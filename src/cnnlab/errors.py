@@ -14,9 +14,21 @@ class UserError(ValueError):
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:
-    """``"; did you mean 'groups'?"`` for the allowed word closest to `word`, else ``""``."""
-    close = get_close_matches(word, list(allowed), n=1, cutoff=0.6)
-    return f"; did you mean '{close[0]}'?" if close else ""
+    """``"; did you mean 'groups'?"`` for the allowed word `closest` to `word`, else ``""``."""
+    close = closest(word, allowed)
+    return "" if close is None else f"; did you mean '{close}'?"
+
+
+def closest(word: str, allowed: Iterable[str]) -> str | None:
+    """The allowed word that `word` may have been meant to be.
+
+    Small and capital letters are alike, unless they are all that allowed words differ in.
+    """
+    alike: dict[str, list[str]] = {}
+    for other in allowed:
+        alike.setdefault(other.casefold(), []).append(other)
+    close = get_close_matches(word.casefold(), alike, n=1, cutoff=0.6)
+    return get_close_matches(word, alike[close[0]], n=1, cutoff=0.0)[0] if close else None
 
 
 @contextmanager

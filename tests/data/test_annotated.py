@@ -11,6 +11,21 @@ def test_all_or_those_named_in_that_order() -> None:
     assert FOUND.chosen(["Platelets", "RBC"]) == {9: 0, 5: 1}
 
 
+def test_of_a_part_of_a_set_classes_are_missing() -> None:
+    """But not one to which a name is near that stands for nothing else."""
+    assert FOUND.chosen(["zebra", "WBC"]) == {2: 1}
+    animals = Annotated({0: "car", 1: "cow"})
+    assert animals.chosen(["car", "cat", "cow"]) == {0: 0, 1: 2}  # `car` is itself
+    with pytest.raises(UserError, match="'cat' is in no annotation; did you mean 'car'"):
+        animals.chosen(["cat", "cow"])
+
+
+def test_many_names_are_told_in_part() -> None:
+    found = Annotated({k: f"name {k}" for k in range(23)})
+    with pytest.raises(UserError, match=r"there are name 0, .*, name 19 and 3 more$"):
+        found.chosen(["zebra"])
+
+
 @pytest.mark.parametrize(
     ("classes", "says"),
     [
@@ -18,7 +33,9 @@ def test_all_or_those_named_in_that_order() -> None:
             ["RBC", "Platelet"],
             r"data\.classes: 'Platelet' is in no annotation; did you mean 'Platelets'\?",
         ),
-        (["zebra"], r"'zebra' is in no annotation; there are RBC, WBC, Platelets$"),
+        (["PLATELET", "WBC"], "'PLATELET' is in no annotation; did you mean 'Platelets'"),
+        (["zebra", "yak"], "none of them is in an annotation; there are RBC, WBC, Platelets$"),
+        ([], r"data\.classes=\[\]: none of them"),
         (["RBC", "RBC"], "a class is named twice"),
     ],
 )

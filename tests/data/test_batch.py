@@ -20,3 +20,21 @@ def test_collate_pads_right_and_below() -> None:
     assert batch.ids.tolist() == [11, 4]
     assert batch.ids.dtype == torch.int64
     assert batch.frames.tolist() == [[2, 4, 1, 1], [5, 3, 2, 0.5]]
+
+
+def test_each_channel_has_its_padding_and_masks_are_ignored() -> None:
+    samples = [
+        Sample(
+            torch.full((3, h, w), 7, dtype=torch.uint8),
+            torch.full((h, w), 2, dtype=torch.uint8),
+            whole_frame(h, w),
+        )
+        for h, w in ((2, 4), (5, 3))
+    ]
+    batch = collate(samples, [0, 1], [51, 76, 102])
+    for channel, level in enumerate((51, 76, 102)):
+        assert batch.images[0, channel].tolist() == [[7] * 4] * 2 + [[level] * 4] * 3
+        assert batch.images[1, channel].tolist() == [[7] * 3 + [level]] * 5
+    assert batch.images.dtype == batch.targets.dtype == torch.uint8
+    assert batch.targets[0].tolist() == [[2] * 4] * 2 + [[255] * 4] * 3
+    assert batch.targets[1].tolist() == [[2] * 3 + [255]] * 5

@@ -1,5 +1,6 @@
 """What all sets of boxes share, over COCO's json."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -92,6 +93,12 @@ def test_null_is_the_images_own_size(build: Build) -> None:
             own = [(20, 24) if id % 2 else (30, 16) for id in batch.ids.tolist()]
             assert batch.frames.tolist() == [[h, w, 1, 1] for h, w in own]
             assert batch.images.shape[2:] == (max(h for h, _ in own), max(w for _, w in own))
+            # What a batch lacks is the mean, 0 once normalised, as around windows.
+            for image, (h, w) in zip(data.prepare(batch, False, 0).images, own, strict=True):
+                around = [image[:, h:], image[:, :, w:]]
+                torch.testing.assert_close(
+                    around, [torch.zeros_like(part) for part in around], atol=0.01, rtol=0
+                )
 
 
 def test_batches_are_equal_with_0_and_2_workers(build: Build, box_keys: dict[str, Any]) -> None:
@@ -108,9 +115,10 @@ def test_batches_are_equal_with_0_and_2_workers(build: Build, box_keys: dict[str
     assert all(equal(a, b) for a, b in zip(*epochs, strict=True))
 
 
-def test_boxes_are_mirrored_once(build: Build, box_keys: dict[str, Any]) -> None:
+@pytest.mark.parametrize("key", ["flip", "vertical_flip"])
+def test_boxes_are_mirrored_once(build: Build, box_keys: dict[str, Any], key: str) -> None:
     """With the window, and not again with the batch."""
-    data = build(augment=replace(box_keys["augment"], flip=True))
+    data = build(augment=replace(box_keys["augment"], **{key: True}))
     batch = next(iter(data.train_dataloader()))
     for step in range(8):
         prepared = data.prepare(batch, True, step)
@@ -180,3 +188,55 @@ def test_without_a_net_null_is_refused(build: Build, loader: str) -> None:
 def test_too_few_to_hold_some_out(build: Build) -> None:
     with pytest.raises(UserError, match="12 images are too few to hold out a share"):
         build(annotations={"train": "train/_annotations.coco.json"}, val_fraction=0.01).setup()
+
+
+TRAIN = "train/_annotations.coco.json"
+
+
+def annotate(root: Path, *, boxed: int, **entry: Any) -> None:
+    """In train, of 12 images, a box of class 1 in the first `boxed`."""
+    content = json.loads((root / TRAIN).read_text())
+    box = {"category_id": 1, "bbox": [1, 2, 8, 10], "iscrowd": 0} | entry
+    content["annotations"] = [box | {"id": k, "image_id": k} for k in range(boxed)]
+    (root / TRAIN).write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("entry", "other", "says"),
+    [
+        ({"iscrowd": 1}, {}, "but 2 crowds or difficult ones, which are not trained on$"),
+        (
+            {"bbox": [3, 4, 0, 0]},
+            {"bad_boxes": "drop"},
+            r"but 2 bad ones, dropped \(data\.bad_boxes=drop\)$",
+        ),
+        ({}, {"classes": ["class 0"]}, r"but 2 of classes that data\.classes leaves out$"),
+    ],
+)
+def test_boxes_but_none_to_train_on(
+    build: Build, root: Path, entry: dict[str, Any], other: dict[str, Any], says: str
+) -> None:
+    annotate(root, boxed=2, **entry)
+    with pytest.raises(UserError, match=f"no image of train has a box {says}"):
+        build(**other).setup()
+    annotate(root, boxed=2)
+    build().setup()
+
+
+def test_no_box_is_left_to_train_on(build: Build, root: Path) -> None:
+    """One image has one: held out for val or not, kept by the fraction or not."""
+    annotate(root, boxed=1)
+    alone = {"annotations": {"train": TRAIN}}
+    for keys in ({**alone, "val_fraction": 0.5}, {"fraction": 0.5}):
+        refused: list[str] = []
+        for seed in range(8):
+            data = build(split_seed=seed, **keys)
+            try:
+                data.setup()
+            except UserError as error:
+                refused.append(str(error))
+            else:
+                assert sum(data.class_counts) == 1
+        assert 0 < len(refused) < 8
+        assert "the 6 images that are left to train on have no box" in refused[0]
+        assert "data.split_seed" in refused[0]

@@ -72,7 +72,7 @@ def test_boxes_stay_around_what_is_marked(
 ) -> None:
     """In every window, whatever is done; a kept box is as wide as what can be seen."""
     seen = marked(140, 180, *TWO)
-    loud = build(size, scale_jitter=(0.5, 2.0), flip=True, vertical_flip=True, mosaic=mosaic)
+    loud = build(size, scale_jitter=(0.5, 4.0), flip=True, vertical_flip=True, mosaic=mosaic)
     kept = lost = mirrored = upside_down = 0
     for epoch in range(60):
         # Partners that show nothing in the channels of the two.
@@ -192,13 +192,57 @@ def test_windows_as_torchvision_cuts_them() -> None:
     torch.testing.assert_close(found.xyxy, clean[keep].as_subclass(Tensor))
 
 
-def test_a_window_that_shows_a_box_is_preferred(build: Any) -> None:
-    """One box of 20 x 20 in 400 x 400, windows of 100 x 100: a place by chance shows it rarely."""
-    seen = marked(400, 400, (300, 40, 320, 60))
+@pytest.mark.parametrize("k", [0, 1])
+def test_a_sliver_of_a_crowd_stays(k: int) -> None:
+    """Of a box (0) and a crowd (1): what is shown of a crowd must not be trained as background."""
+    outside = (150, 150, 160, 160)
+    corners = [outside, outside]
+    corners[k] = (0, 30, 21.9, 50)  # 1.9 of 21.9 pixels lie in the window: less than a tenth
+    window = (20, 20, 90, 80)
+    found = windowed(boxes_of(*corners), (200, 200), window, (90, 80))
+    assert found.label.tolist() == [1] * k
+    assert found.crowd.all()
+    # Half as large: 0.95 pixels of it.
+    assert not len(windowed(boxes_of(*corners), (200, 200), window, (45, 40)).label)
+
+
+def test_a_window_shows_a_box_wherever_it_lies(build: Any) -> None:
+    """One box of 20 x 20 in 400 x 400: a window of 100 x 100 by chance shows it rarely."""
+    seen = marked(400, 400, (300, 200, 320, 220))
     transform = build((100, 100), scale_jitter=(4.0, 4.0))
-    shown = sum(len(transform(seen, [], epoch, 0)[1].label) for epoch in range(100))
-    # 100 x 100 of 301 x 301 places, each shows most of it: 0.1 at once, 0.65 in ten.
-    assert 45 < shown < 90
+    places = []
+    for epoch in range(100):
+        image, boxes, _ = transform(seen, [], epoch, 0)
+        assert boxes.label.tolist() == [0]
+        torch.testing.assert_close(boxes.xyxy[0], extent(image, 0), atol=1.01, rtol=0)
+        places.append(boxes.xyxy[0, :2].tolist())
+    assert np.ptp(np.array(places), axis=0).min() > 70  # and anywhere in the window
+
+
+@pytest.mark.parametrize(
+    ("corners", "kept"),
+    [
+        (((300, 0, 301, 1), (0, 0, 400, 400)), True),  # a crowd is all over the place
+        (((0, 0, 400, 400),), False),  # a window shows a sixteenth of it, less than a tenth
+        (((10, 10, 390, 90),), True),  # wider than any window, but a quarter can be seen
+        (((399, 399, 400, 400),), True),  # in the corner
+    ],
+)
+def test_windows_around_what_can_be_shown(
+    build: Any, corners: tuple[tuple[int, int, int, int], ...], kept: bool
+) -> None:
+    """Windows of 100 x 100 of 400 x 400; object 0 is a box, object 1 a crowd."""
+    transform = build((100, 100), scale_jitter=(4.0, 4.0))
+    for epoch in range(20):
+        _, boxes, _ = transform(marked(400, 400, *corners), [], epoch, 0)
+        assert (0 in boxes.label.tolist()) == kept
+
+
+def test_no_window_is_made_around_a_box_that_scaling_takes_away(build: Any) -> None:
+    """Of half a pixel; the other, of 10, is shown always."""
+    seen = marked(800, 800, (10, 10, 11, 11), (0, 0, 1, 1), (700, 700, 720, 720))
+    transform = build((100, 100), scale_jitter=(4.0, 4.0))
+    assert all(2 in transform(seen, [], epoch, 0)[1].label.tolist() for epoch in range(20))
 
 
 def test_mosaic_shows_four(build: Any) -> None:

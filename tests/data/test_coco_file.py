@@ -122,6 +122,16 @@ def setting(path: str, value: Any) -> Callable[[dict], None]:
             "annotation 4: category_id 4 is not among its categories, 90, 3",
         ),
         ("annotations.0.category_id", "3", "annotation 4: 'category_id' must be a whole number"),
+        ("annotations.0.category_id", [3], r"annotation 4: 'category_id' must be .*, not \[3\]"),
+        ("annotations.0.image_id", [7], r"annotation 4: 'image_id' must be .*, not \[7\]"),
+        (
+            "annotations.0.iscrowd",
+            "0",
+            "annotation 4: 'iscrowd' must be 0, 1, true or false, not '",
+        ),
+        ("annotations.0.iscrowd", 2, "annotation 4: 'iscrowd' must be"),
+        ("annotations.0.iscrowd", None, "annotation 4: 'iscrowd' must be"),
+        ("annotations.0.iscrowd", [], "annotation 4: 'iscrowd' must be"),
         ("annotations.0.bbox", [1, 2, 3], r"annotation 4: 'bbox' must be \[x, y, width, height\]"),
         ("annotations.0.bbox", [1, 2, 3, None], "annotation 4: 'bbox' must be"),
         ("annotations.0.bbox", [1, 2, 3, 10**400], "annotation 4: 'bbox' must be"),
@@ -146,6 +156,26 @@ def test_what_is_wrong_is_one_line(tmp_path: Path, path: str, value: Any, says: 
     with pytest.raises(UserError, match=rf"a\.json: {says}") as caught:
         opened(tmp_path, setting(path, value)).rows(LABELS, "", no_size)
     assert "\n" not in str(caught.value)
+
+
+def test_many_categories_are_told_in_part(tmp_path: Path) -> None:
+    def more(content: dict) -> None:
+        content["categories"] += [{"id": 100 + k, "name": f"class {k}"} for k in range(21)]
+        content["annotations"][0]["category_id"] = 4
+
+    says = r"category_id 4 is not among its categories, 90, 3, 100, .*, 117 and 3 more$"
+    with pytest.raises(UserError, match=says):
+        opened(tmp_path, more).rows(LABELS, "", no_size)
+
+
+@pytest.mark.parametrize("value", [True, 1, False, 0])
+def test_what_iscrowd_may_be(tmp_path: Path, value: Any) -> None:
+    table, _ = (
+        opened(tmp_path, setting("annotations.1.iscrowd", value))
+        .rows(LABELS, "", no_size)
+        .table({0: 0, 1: 1}, "error")
+    )
+    assert table.crowd.tolist() == [bool(value), False, False]
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,15 @@ def test_windows_in_training_and_whole_images_in_evaluation(build: Build) -> Non
         assert np.array_equal(prepared.targets[1], expected)
 
 
+def test_what_images_lack_in_a_batch_is_the_mean(build: Build, root: Path) -> None:
+    Image.new("RGB", (20, 12)).save(root / "images/val/01.png")
+    Image.new("L", (20, 12)).save(root / "masks/val/01.png")
+    loader = build(mean=[0.2, 0.4, 0.6]).val_dataloader()
+    images = next(iter(loader)).images
+    assert images[1, :, 12:].flatten(1).unique(dim=1).tolist() == [[51], [102], [153]]
+    assert images[1, :, :, 20:].flatten(1).unique(dim=1).tolist() == [[51], [102], [153]]
+
+
 def test_batches_are_equal_with_0_and_2_workers(build: Build, mask_keys: dict[str, Any]) -> None:
     loud = replace(
         mask_keys["augment"], scale_jitter=(0.5, 2), flip=True, color_jitter=0.4, class_crops=0.5

@@ -104,6 +104,30 @@ def test_classes_order_and_select(build: Build, box_tree: Callable[[dict], Path]
     assert "boxes of other classes left out: cat 2" in said
 
 
+def test_a_misspelt_class_is_told_with_the_one_that_is_meant(
+    build: Build, box_tree: Callable[[dict], Path]
+) -> None:
+    """First, whatever else is left out."""
+    wrong = xml(("zebra", 1, 1, 5, 5), ("Dogs", 1, 1, 5, 5), ("Dogs", 2, 2, 6, 6))
+    data = build(box_tree(tree(ALL | {"two": wrong}) | LISTS), classes=["cat", "dog"])
+    said: list[str] = []
+    data.describe(said.append)
+    assert "boxes of other classes left out: Dogs 2 (is it 'dog'?), zebra 1" in said
+
+
+def test_a_part_of_a_set_may_lack_classes(
+    build: Build, box_tree: Callable[[dict], Path], conf_data: Any
+) -> None:
+    classes = conf_data("voc_det")["classes"]
+    data = build(box_tree(tree(ALL) | LISTS), classes=classes)
+    assert data.classes == classes
+    assert data.splits.train.table.label.tolist() == [classes.index("dog"), classes.index("cat")]
+    said: list[str] = []
+    data.describe(said.append)
+    first = ", ".join(name for name in classes if name not in ("cat", "dog"))[:40]
+    assert any(f"18 of the 20 classes are in no annotation: {first}" in line for line in said)
+
+
 VOC = ("VOCdevkit/VOC2007/", "VOCdevkit/VOC2012/")
 
 
@@ -152,7 +176,8 @@ def test_the_published_layout(
         (LISTS | tree(ALL) | {"ImageSets/Main/val.txt": "three\nthree"}, {}, "listed twice: three"),
         (tree(ALL) | {"Annotations/four.xml": xml()}, {}, r"image without xml.*: .*four\.xml"),
         (tree(ALL) | {"JPEGImages/five.jpg": None}, {}, r"image without xml.*: .*five\.jpg"),
-        (tree({"a": xml(), "b": xml(), "c": xml()}), {}, "no image of train has a box"),
+        (tree({"a": xml(), "b": xml(), "c": xml()}), {}, "no image of train has a box$"),
+        (tree({"a": xml(), "b": xml()}), {"classes": ["RBC"]}, "no image of train has a box$"),
         (tree(ALL), {"lists": {"val": ["x.txt"]}}, "data.lists=.*: has no train"),
         (tree(ALL), {"lists": {"trian": ["x.txt"]}}, "data.lists.trian: the splits are"),
         (tree(ALL), {"lists": {"train": ["x.txt"]}}, r"x\.txt is missing"),

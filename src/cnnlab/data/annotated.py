@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from cnnlab.data.box_rows import BoxRows
+from cnnlab.data.pairing import named
 from cnnlab.errors import UserError, nearest
 
 
@@ -28,22 +29,24 @@ class Annotated:
     def chosen(self, classes: list[str] | None) -> dict[int, int]:
         """Label -> class id, of the classes that are named, in that order; of all by default.
 
+        A class that no annotation has gets no label: of a part of a set some are missing.
+
         Raises:
-            UserError: a name that no annotation has, with the nearest; one that comes twice.
+            UserError: a name that comes twice; one that no annotation has, where another one is
+                near to it; no annotation has any of them.
         """
         if classes is None:
             return {label: id for id, label in enumerate(self.names)}
-        labels = {name: label for label, name in self.names.items()}
-        for name in classes:
-            if name not in labels:
-                near = nearest(name, labels)
-                there = "" if near else f"; there are {_some(list(labels))}"
-                raise UserError(f"data.classes: '{name}' is in no annotation{near}{there}")
         if len(set(classes)) < len(classes):
             raise UserError(f"data.classes={classes}: a class is named twice")
-        return {labels[name]: id for id, name in enumerate(classes)}
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-    return ", ".join(names[:20]) + more
+        labels = {name: label for label, name in self.names.items()}
+        others = [name for name in labels if name not in classes]
+        for name in classes:
+            if name not in labels and (near := nearest(name, others)):
+                raise UserError(f"data.classes: '{name}' is in no annotation{near}")
+        if labels.keys().isdisjoint(classes):
+            raise UserError(
+                f"data.classes={classes}: none of them is in an annotation; there are "
+                f"{named(list(labels), 20)}"
+            )
+        return {labels[name]: id for id, name in enumerate(classes) if name in labels}

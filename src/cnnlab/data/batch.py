@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from cnnlab.pixels import IGNORE
 
@@ -89,13 +88,18 @@ def whole_frame(height: int, width: int) -> Tensor:
     return torch.tensor([height, width, 1.0, 1.0])
 
 
-def collate(samples: Sequence[Sample], ids: Sequence[int]) -> Batch:
+def filling(mean: Sequence[float]) -> list[int]:
+    """The level of each channel that is 0 once normalised: what pads images."""
+    return [round(255 * m) for m in mean]
+
+
+def collate(samples: Sequence[Sample], ids: Sequence[int], padding: Sequence[int] = (0,)) -> Batch:
     """Stack `samples`; what is smaller than the largest is padded right and below.
 
-    Images with 0, masks with `IGNORE`.
+    Images with `padding`, a level for each channel or one for all; masks with `IGNORE`.
     """
     return Batch(
-        _stacked([s.image for s in samples], 0),
+        _stacked([s.image for s in samples], padding),
         _collated([s.target for s in samples]),
         torch.tensor(ids, dtype=torch.int64),
         torch.stack([s.frame for s in samples]),
@@ -105,14 +109,16 @@ def collate(samples: Sequence[Sample], ids: Sequence[int]) -> Batch:
 def _collated(targets: Sequence[Any]) -> Any:
     if isinstance(targets[0], Boxes):
         return Boxes.joined(targets)
-    return _stacked(targets, IGNORE) if targets[0].ndim == 2 else torch.stack(list(targets))
+    return _stacked(targets, [IGNORE]) if targets[0].ndim == 2 else torch.stack(list(targets))
 
 
-def _stacked(tensors: Sequence[Tensor], value: int) -> Tensor:
+def _stacked(tensors: Sequence[Tensor], padding: Sequence[int]) -> Tensor:
+    """`(B, C, H, W)` of images, `(B, H, W)` of masks."""
     height, width = (max(t.shape[d] for t in tensors) for d in (-2, -1))
-    return torch.stack([_padded(t, height, width, value) for t in tensors])
-
-
-def _padded(tensor: Tensor, height: int, width: int, value: int) -> Tensor:
-    below, right = height - tensor.shape[-2], width - tensor.shape[-1]
-    return F.pad(tensor, (0, right, 0, below), value=value) if below or right else tensor
+    if all(t.shape[-2:] == (height, width) for t in tensors):
+        return torch.stack(list(tensors))
+    around = tensors[0].new_tensor(padding).view(-1, *[1] * (tensors[0].ndim - 1))
+    stacked = around.expand(len(tensors), *tensors[0].shape[:-2], height, width).clone()
+    for number, tensor in enumerate(tensors):
+        stacked[number, ..., : tensor.shape[-2], : tensor.shape[-1]] = tensor
+    return stacked

@@ -13,7 +13,7 @@ from torch import Tensor
 from cnnlab.data.batch import Boxes, Sample
 from cnnlab.data.box_table import BoxTable
 from cnnlab.data.names import Names
-from cnnlab.data.source import SampleSource
+from cnnlab.data.source import FileSource
 from cnnlab.data.unreadable import UnreadableError, read_picture
 from cnnlab.errors import UserError
 
@@ -50,7 +50,7 @@ class SizesDifferError(Exception):
     """An image has not the size that its annotation says; the text names it."""
 
 
-class BoxFiles(SampleSource):
+class BoxFiles(FileSource):
     """The images of `table` below `root`, with their boxes.
 
     Boxes are taken to be of the upright image. Where the annotation's width and height are those of

@@ -1,44 +1,41 @@
 """Base of the sets of images with boxes in files."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from cnnlab.data.annotated import Annotated
-from cnnlab.data.augment import Augment
 from cnnlab.data.bad_boxes import BadBoxes
 from cnnlab.data.box_files import BoxFiles
+from cnnlab.data.box_rows import BoxRows
+from cnnlab.data.box_table import BoxTable
 from cnnlab.data.box_transforms import BoxEvalTransform, BoxTrainTransform
 from cnnlab.data.check_boxes import check_boxes
-from cnnlab.data.loader import Loader
-from cnnlab.data.module import DataModule, Outline, Splits
-from cnnlab.data.pairing import NUM_NAMED, there
-from cnnlab.data.splits import hold_out
-from cnnlab.errors import UserError
+from cnnlab.data.file_module import FileModule
+from cnnlab.data.module import Outline, Splits
+from cnnlab.data.pairing import named
+from cnnlab.errors import UserError, closest
 
 _MOST_CLASSES = 20  # that a line counts one by one
 
 
-class BoxSet(DataModule):
-    """Colour images and boxes of their objects in files; grey images become RGB.
+class BoxSet(FileModule[BoxFiles]):
+    """Images and boxes of their objects in files.
 
     Training takes windows of `image_size`; evaluation brings images to fit into it. With null
     images stay as they are, and what a batch lacks is padded. A subclass implements `annotated` and
     says in `layout` what lies below `root`.
 
     Args:
-        root: the folder of the set.
-        classes: which classes, in the order of their ids; None: all there are.
+        classes: which classes, in the order of their ids; None: all there are. Of those that no
+            annotation has there must be some that one has, and none near to what it has.
         test_fraction: held out of train, before val, where a set has neither val nor test; 0: test
             is val.
         bad_boxes: what boxes that no image can have lead to, see `bad_boxes`.
-        bad_files: see `BoxFiles`.
-        common: as of `DataModule`.
+        common: as of `FileModule`.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("detection",)
@@ -53,34 +50,15 @@ class BoxSet(DataModule):
         "augment.cutmix": 0.0,
         "augment.erasing": 0.0,
     }
-    layout: ClassVar[str]
-    """What lies below `root`, in words, for the message where something is missing."""
 
     def __init__(
-        self,
-        *,
-        root: str,
-        classes: list[str] | None,
-        test_fraction: float,
-        bad_boxes: BadBoxes,
-        bad_files: Literal["error", "skip"],
-        augment: Augment,
-        **common: Any,
+        self, *, classes: list[str] | None, test_fraction: float, bad_boxes: BadBoxes, **common: Any
     ) -> None:
-        # Images are flipped with their boxes where these are read, and not again on the device.
-        super().__init__(augment=replace(augment, flip=False), **common)
-        self.sample_augment = augment
+        super().__init__(**common)
         self.window = self._size
-        self.root = Path(root).expanduser()
         self.chosen = None if classes is None else list(classes)
         self.bad_boxes: BadBoxes = bad_boxes
-        self.bad_files: Literal["error", "skip"] = bad_files
-        if not 0 <= test_fraction < 1 - self.val_fraction:
-            raise UserError(
-                f"data.test_fraction={test_fraction} must be at least 0 and below "
-                f"1 - data.val_fraction={self.val_fraction}"
-            )
-        self.test_fraction = test_fraction
+        self.test_fraction = self.allowed(test_fraction)
         self.notes: list[str] = []
         self.faults: dict[str, list[str]] = {}
         self.left_out: dict[str, int] = {}
@@ -88,8 +66,7 @@ class BoxSet(DataModule):
     def annotated(self) -> Annotated:
         """Images and boxes of `train` and perhaps `val` and `test`.
 
-        Where there is no val it is held out of train; where there is no test, val is test, unless
-        there is a `test_fraction` and no val.
+        What is missing is held out, see `splits_from`.
 
         Raises:
             UserError: files are missing or wrong; says what was looked for.
@@ -101,14 +78,19 @@ class BoxSet(DataModule):
             return super().outline()
         return Outline(len(self.chosen), 3, self._size)
 
-    def there(self, *names: str) -> Path:
-        """The first of `root/NAME` that is there; see `pairing.there`."""
-        return there(self.root, self.layout, *names)
-
     def read(self) -> Splits:
         found = self.annotated()
+        if not found.splits["train"].counts():
+            raise UserError(f"{self.root}: no image of train has a box")
         ids = found.chosen(self.chosen)
+        every = list(found.names.values())
+        classes = every if self.chosen is None else self.chosen
         self.notes = [*found.notes, *_shared(found)]
+        if missing := [name for name in classes if name not in every]:
+            self.notes.append(
+                f"{len(missing):,} of the {len(classes):,} classes are in no annotation: "
+                f"{named(missing)}"
+            )
         self.left_out = {
             found.names[label]: count
             for label, count in found.counts().items()
@@ -118,59 +100,56 @@ class BoxSet(DataModule):
         for name, rows in found.splits.items():
             table, self.faults[name] = rows.table(ids, self.bad_boxes)
             sources[name] = BoxFiles(self.root, table, self.bad_files)
-        train, val, test = sources["train"], sources.get("val"), sources.get("test")
-        if not len(train.table.label):
-            raise UserError(f"{self.root}: no image of train has a box")
-        sizes = train.table.sizes
-        total = len(train)
-        if val is None and test is None and self.test_fraction:
-            train, test = self._parted(train, round(self.test_fraction * total))
-        if val is None:
-            train, val = self._parted(train, round(self.val_fraction * total))
-        return Splits(
-            train,
-            val,
-            val if test is None else test,
-            [found.names[label] for label in sorted(ids, key=ids.__getitem__)],
-            channels=3,
-            image_size=_largest(sizes),
-            test_is_val=test is None,
+        self._refuse_empty(found.splits["train"], ids, sources["train"].table)
+        return self.splits_from(sources, classes, _largest(sources["train"].table.sizes))
+
+    def setup(self, stage: str | None = None) -> None:
+        """As of `DataModule`.
+
+        Raises:
+            UserError: what is held out, or `fraction`, leaves no box to train on.
+        """
+        if self.splits is not None:
+            return
+        super().setup(stage)
+        if not any(self.class_counts):
+            raise UserError(
+                f"{self.root}: the {len(self.source('train')):,} images that are left to train on "
+                f"have no box; data.fraction={self.fraction}, data.val_fraction="
+                f"{self.val_fraction} and data.test_fraction={self.test_fraction} say how many "
+                "are, data.split_seed which"
+            )
+
+    def _refuse_empty(self, rows: BoxRows, ids: Mapping[int, int], table: BoxTable) -> None:
+        """Boxes, but none to train on.
+
+        Args:
+            rows: of train.
+            ids: of the labels that are chosen.
+            table: what became of `rows`.
+        """
+        crowds, dropped = int(table.crowd.sum()), int(table.dropped.sum())
+        if len(table.label) > crowds:
+            return
+        others = sum(count for label, count in rows.counts().items() if label not in ids)
+        reasons = [
+            (dropped, f"bad ones, dropped (data.bad_boxes={self.bad_boxes})"),
+            (crowds, "crowds or difficult ones, which are not trained on"),
+            (others, "of classes that data.classes leaves out"),
+        ]
+        raise UserError(
+            f"{self.root}: no image of train has a box but "
+            + ", ".join(f"{count:,} {what}" for count, what in reasons if count)
         )
 
-    def _parted(self, source: BoxFiles, count: int) -> tuple[BoxFiles, BoxFiles]:
-        """What is kept and what is held out, by `split_seed`."""
-        kept, held = hold_out(source.targets, count, self.split_seed)
-        if not len(held):
-            raise UserError(
-                f"{self.root}: {len(source)} images are too few to hold out a share of "
-                f"data.test_fraction or data.val_fraction={self.val_fraction}; add images, or "
-                "lists and folders of the splits"
-            )
-        return source.subset(kept), source.subset(held)
+    def train_transform(self) -> BoxTrainTransform:
+        return BoxTrainTransform(self.window, self.sample_augment, self.known_mean(), self.seed)
 
-    def train_dataloader(self) -> Loader:
-        self._source("train").transform = BoxTrainTransform(
-            self.window, self.sample_augment, self._known_mean(), self.seed
-        )
-        return super().train_dataloader()
-
-    def val_dataloader(self) -> Loader:
-        self._source("val").transform = BoxEvalTransform(self.window, self._known_mean())
-        return super().val_dataloader()
-
-    def test_dataloader(self) -> Loader:
-        self._source("test").transform = BoxEvalTransform(self.window, self._known_mean())
-        return super().test_dataloader()
-
-    def _known_mean(self) -> list[float]:
-        if self.mean is None:
-            raise UserError(
-                "data.mean=null is what the net was trained with, and there is no net; give it"
-            )
-        return self.mean
+    def eval_transform(self) -> BoxEvalTransform:
+        return BoxEvalTransform(self.window, self.known_mean())
 
     def summary(self) -> dict[str, Any]:
-        tables = {name: self._source(name).table for name in _SPLITS}
+        tables = {name: self.source(name).table for name in ("train", "val", "test")}
         return super().summary() | {
             "boxes": {name: len(table.label) for name, table in tables.items()},
             "crowds": {name: int(table.crowd.sum()) for name, table in tables.items()},
@@ -180,42 +159,24 @@ class BoxSet(DataModule):
                 "dropped": {name: int(table.dropped.sum()) for name, table in tables.items()},
             },
             "classes_left_out": self.left_out,
-            "skipped_files": self.skipped_files(),
         }
-
-    def skipped_files(self) -> dict[str, list[str]]:
-        """Of each split: the first files left out so far, relative to the root; collective."""
-        return {
-            name: [self._source(name).names[id] for id in ids[:NUM_NAMED]]
-            for name, ids in self.all_skipped().items()
-        }
-
-    def _source(self, split: str) -> BoxFiles:
-        source = getattr(self._ready(), split)
-        assert isinstance(source, BoxFiles)
-        return source
 
     def _counts(self, split: str) -> Sequence[int]:
         """Boxes of each class; crowds are not among them."""
-        table = self._source(split).table
+        table = self.source(split).table
         counts = table.label[~table.crowd].bincount(minlength=len(self.classes))
         return [int(count) for count in counts]
-
-    def _distinct(self) -> list[str]:
-        """The splits, without test where that is val."""
-        return ["train", "val"] if self._ready().test_is_val else list(_SPLITS)
 
     def describe(self, say: Callable[[str], None]) -> None:
         """Sizes of the splits, boxes of each, by class, and what was left out or changed."""
         say(self._sizes_line())
-        for name in self._distinct():
-            table, counts = self._source(name).table, self._counts(name)
+        for name, source in self.distinct().items():
+            table, counts = source.table, self._counts(name)
             crowds = int(table.crowd.sum())
             empty = int((table.counts() == 0).sum())
             of_class = [f"{c} {n:,}" for c, n in zip(self.classes, counts, strict=True)]
-            shown = ", ".join(of_class[:_MOST_CLASSES]) + _more(len(of_class) - _MOST_CLASSES)
             say(
-                f"{name}: {sum(counts):,} boxes ({shown})"
+                f"{name}: {sum(counts):,} boxes ({named(of_class, _MOST_CLASSES)})"
                 + (f", {crowds:,} crowds or difficult" if crowds else "")
                 + f", {sum(counts) / len(table.names):.1f} an image, {empty:,} images without"
             )
@@ -223,12 +184,17 @@ class BoxSet(DataModule):
             if clipped or dropped:
                 say(f"{name}: {clipped:,} bad boxes clipped, {dropped:,} dropped")
             if none := [c for c, n in zip(self.classes, counts, strict=True) if not n]:
-                more = _more(len(none) - 5)
-                say(f"{len(none):,} classes have no box in {name}: {', '.join(none[:5])}{more}")
+                say(f"{len(none):,} classes have no box in {name}: {named(none, 5)}")
         if self.left_out:
-            left = [f"{name} {count:,}" for name, count in self.left_out.items()]
-            more = _more(len(left) - _MOST_CLASSES)
-            say(f"boxes of other classes left out: {', '.join(left[:_MOST_CLASSES])}{more}")
+            # First those that may be a class, misspelt.
+            near, far = [], []
+            for name, count in self.left_out.items():
+                meant = closest(name, self.classes)
+                if meant is None:
+                    far.append(f"{name} {count:,}")
+                else:
+                    near.append(f"{name} {count:,} (is it '{meant}'?)")
+            say(f"boxes of other classes left out: {named(near + far, _MOST_CLASSES)}")
         for note in self.notes:
             say(note)
 
@@ -239,19 +205,11 @@ class BoxSet(DataModule):
             UserError: an image has another size than its annotation says, or files cannot be read
                 and `bad_files` is `error`.
         """
-        sources = {name: self._source(name) for name in self._distinct()}
-        report = check_boxes(sources, self.classes)
+        report = check_boxes(self.distinct(), self.classes)
         report.bad = [line for lines in self.faults.values() for line in lines]
         for line in report.lines():
             say(line)
         report.refuse(self.bad_files)
-
-
-_SPLITS = ("train", "val", "test")
-
-
-def _more(count: int) -> str:
-    return f", and {count:,} more" if count > 0 else ""
 
 
 def _shared(found: Annotated) -> list[str]:

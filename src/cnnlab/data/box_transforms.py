@@ -12,7 +12,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as tv
 
 from cnnlab.data.augment import Augment
-from cnnlab.data.batch import Boxes
+from cnnlab.data.batch import Boxes, filling
 from cnnlab.data.box_files import Seen
 from cnnlab.seeding import mix, torch_seeded
 
@@ -23,7 +23,7 @@ LEAST_SIDE = 1.0
 """Pixels of the window that both sides of a kept box have at least, the default of torchvision's
 `SanitizeBoundingBoxes`."""
 
-_TRIES = 10  # places for a window before one that shows no box is taken
+_TRIES = 10  # places for a window before one is made around a box
 _CENTRE = (0.25, 0.75)  # of a mosaic, in shares of its sides
 _MOSAIC = 1  # keeps its stream of randomness apart
 
@@ -44,8 +44,8 @@ class BoxTrainTransform:
     The image is scaled so that it fits into `size`, times a factor whose logarithm is uniform in
     that of `augment.scale_jitter` (Ghiasi et al. 2021, arXiv:2012.07177), and a window of `size`
     is cut from it, padded right and below where it is smaller. Of `_TRIES` windows the first that
-    shows a box is taken, if the image has any. A box stays that the window shows by `VISIBLE` of
-    its area and `LEAST_SIDE`, cut off at the window's edge.
+    shows a box is taken; where none does, one around a box that is drawn from those that a window
+    can show. Crowds are no boxes here. A box stays that `windowed` keeps.
 
     With probability `augment.mosaic` four images share the window (Bochkovskiy et al. 2020,
     arXiv:2004.10934): it is parted at a random point of its middle half, and each part is a window
@@ -109,12 +109,17 @@ class BoxTrainTransform:
             max(1, min(of_window, round(side * factor)))
             for side, of_window in zip(shape, wanted, strict=True)
         ]
-        for _ in range(_TRIES if len(seen.boxes.label) else 1):
+        objects = seen.boxes.take(~seen.boxes.crowd).xyxy
+        for _ in range(_TRIES if len(objects) else 1):
             top = int(draw.random() * (shape[0] - height + 1))
             left = int(draw.random() * (shape[1] - width + 1))
             boxes = windowed(seen.boxes, shape, (top, left, height, width), size)
-            if len(boxes.label):
+            if not boxes.crowd.all():
                 break
+        else:
+            around = _around(objects, shape, (height, width), size, draw)
+            top, left = around or (top, left)
+            boxes = windowed(seen.boxes, shape, (top, left, height, width), size)
         pixels = seen.pixels[top : top + height, left : left + width]
         # (3, H, W) over pixels that lie as (H, W, 3): torch resizes that directly.
         image = torch.from_numpy(pixels).permute(2, 0, 1)
@@ -191,6 +196,9 @@ def windowed(
 ) -> Boxes:
     """What a window shows of `boxes`: those of which it shows enough, cut off at its edge.
 
+    Enough are `VISIBLE` of the area and `LEAST_SIDE`. Of a crowd the latter: what little can be
+    seen of it is as little background as the rest.
+
     Args:
         boxes: of an image.
         shape: its height and width in pixels.
@@ -200,8 +208,46 @@ def windowed(
     whole = tv.resize(tv.crop(_boxes(boxes, shape), *window), list(size))
     shown = tv.clamp_bounding_boxes(whole, clamping_mode="soft").as_subclass(Tensor)
     sides, before = (xyxy[:, 2:] - xyxy[:, :2] for xyxy in (shown, whole.as_subclass(Tensor)))
-    enough = sides.prod(1) >= VISIBLE * before.prod(1)
+    enough = boxes.crowd | (sides.prod(1) >= VISIBLE * before.prod(1))
     return boxes._replace(xyxy=shown).take(enough & (sides >= LEAST_SIDE).all(1))
+
+
+def _around(
+    objects: Tensor,
+    shape: tuple[int, int],
+    window: tuple[int, int],
+    size: Sequence[int],
+    draw: Random,
+) -> tuple[int, int] | None:
+    """Top and left of a window that shows all it can of one of `objects`, drawn.
+
+    A box that fits into the window lies whole in it, and a window that is smaller whole in the box.
+
+    Args:
+        objects: xyxy `(N, 4)` in pixels of the image.
+        shape: its height and width.
+        window: height and width in it.
+        size: height and width to which the window is resized.
+        draw: decides which box and where.
+
+    Returns:
+        None where each box is too large or too small to stay, wherever the window lies.
+    """
+    sides = (objects[:, 2:] - objects[:, :2]).flip(1)  # height and width
+    extent, resized = sides.new_tensor([window, size])
+    seen = sides.minimum(extent)
+    stays = (seen * resized / extent >= LEAST_SIDE).all(1)
+    stays &= seen.prod(1) >= VISIBLE * sides.prod(1)
+    usable = objects[stays].tolist()
+    if not usable:
+        return None
+    x1, y1, x2, y2 = usable[int(draw.random() * len(usable))]
+    corner = []
+    for begin, end, side, whole in zip((y1, x1), (y2, x2), window, shape, strict=True):
+        low, high = sorted((math.ceil(end) - side, math.floor(begin)))
+        low, high = max(low, 0), min(high, whole - side)
+        corner.append(low + int(draw.random() * (high - low + 1)))
+    return corner[0], corner[1]
 
 
 def fitting(shape: tuple[int, int], wanted: tuple[int, int]) -> float:
@@ -213,11 +259,6 @@ def padded(image: Tensor, size: tuple[int, int], fill: list[int]) -> Tensor:
     """To height and width `size`, right and below."""
     missing = [0, 0, size[1] - image.shape[2], size[0] - image.shape[1]]
     return tv.pad(image, missing, fill) if any(missing) else image
-
-
-def filling(mean: list[float]) -> list[int]:
-    """The level of each channel that is 0 once normalised."""
-    return [round(255 * m) for m in mean]
 
 
 def _boxes(boxes: Boxes, shape: tuple[int, int]) -> tv_tensors.BoundingBoxes:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cnnlab.data.box_rows import BoxRows
+from cnnlab.data.pairing import named
 from cnnlab.errors import UserError
 
 
@@ -39,7 +40,8 @@ class CocoFile:
         if not self._images:
             raise UserError(f"{file}: has no image")
         self._boxes = _list(content, "annotations", file)
-        used = {entry.get("category_id") for entry in self._boxes if isinstance(entry, dict)}
+        labels = (entry.get("category_id") for entry in self._boxes if isinstance(entry, dict))
+        used = {label for label in labels if isinstance(label, int)}  # `rows` refuses others
         self.categories: dict[int, Category] = {}
         by_name: dict[str, int] = {}
         for entry in _list(content, "categories", file):
@@ -88,7 +90,7 @@ class CocoFile:
             if image not in numbers:
                 raise UserError(f"{what}: image_id {image} is not among its images")
             if category not in self.categories:
-                known = ", ".join(map(str, list(self.categories)[:20]))
+                known = named([str(id) for id in self.categories], 20)
                 raise UserError(
                     f"{what}: category_id {category} is not among its categories, {known}"
                 )
@@ -97,7 +99,7 @@ class CocoFile:
                 _corners(entry.get("bbox"), what),
                 labels[self.categories[category].name],
                 mark if isinstance(mark, int) and abs(mark) < 2**63 else number,
-                crowd=bool(entry.get("iscrowd", 0)),
+                crowd=_flag(entry.get("iscrowd", 0), what),
                 area=_area(entry.get("area"), what),
             )
         return rows
@@ -153,6 +155,12 @@ def _corners(bbox: Any, what: str) -> tuple[float, float, float, float]:
         raise UserError(f"{what}: 'bbox' must be [x, y, width, height], not {bbox!r}")
     x, y, width, height = bbox
     return x, y, x + width, y + height
+
+
+def _flag(value: Any, what: str) -> bool:
+    if value not in (0, 1):  # by bool() "0" would be true
+        raise UserError(f"{what}: 'iscrowd' must be 0, 1, true or false, not {value!r}")
+    return bool(value)
 
 
 def _area(value: Any, what: str) -> float:

@@ -1,26 +1,20 @@
 """Base of the sets whose images are files."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import timm.data
 
-from cnnlab.data.augment import Augment
 from cnnlab.data.check_files import check_files
+from cnnlab.data.file_module import FileModule
 from cnnlab.data.image_files import ImageFiles, Listing
-from cnnlab.data.loader import Loader
-from cnnlab.data.module import DataModule, Splits
+from cnnlab.data.module import Splits
 from cnnlab.data.sample_transforms import EvalTransform, Interpolation, TrainTransform
 from cnnlab.data.splits import hold_out
 from cnnlab.errors import UserError
 
-NUM_NAMED = 10
-"""How many files a message or the record names of those that share a fault."""
 
-
-class FileSet(DataModule):
+class FileSet(FileModule[ImageFiles]):
     """Colour images in files, of any size and format; grey ones become RGB.
 
     Training takes a random-resized crop, evaluation what timm does for the net (resize, centre
@@ -32,22 +26,15 @@ class FileSet(DataModule):
     def __init__(
         self,
         *,
-        root: str,
         crop_pct: float | None,
         interpolation: Literal["bilinear", "bicubic"] | None,
-        bad_files: Literal["error", "skip"],
-        augment: Augment,
         **common: Any,
     ) -> None:
-        # Images are flipped with the crop, where it costs least, and not again on the device.
-        super().__init__(augment=replace(augment, flip=False), **common)
+        super().__init__(**common)
         if self._size is not None and self._size[0] != self._size[1]:
             raise UserError(f"data.image_size={list(self._size)}: must be one number: square crops")
-        self.sample_augment = augment
-        self.root = Path(root).expanduser()
         self.crop_pct, self.interpolation = crop_pct, interpolation
         self.crop_mode = "center"
-        self.bad_files: Literal["error", "skip"] = bad_files
 
     def splits_of(
         self, listings: Mapping[str, Listing], classes: list[str], test_fraction: float
@@ -60,11 +47,7 @@ class FileSet(DataModule):
         Raises:
             UserError: the shares leave nothing to train on.
         """
-        if not 0 <= test_fraction < 1 - self.val_fraction:
-            raise UserError(
-                f"data.test_fraction={test_fraction} must be at least 0 and below "
-                f"1 - data.val_fraction={self.val_fraction}"
-            )
+        test_fraction = self.allowed(test_fraction)
         train, total = listings["train"], len(listings["train"].names)
         test, val = listings.get("test"), listings.get("val")
         if test is None and test_fraction:
@@ -98,27 +81,18 @@ class FileSet(DataModule):
         if self.interpolation is None:
             self.interpolation = net["interpolation"]
 
-    def train_dataloader(self) -> Loader:
-        self._source("train").transform = TrainTransform(
+    def train_transform(self) -> TrainTransform:
+        return TrainTransform(
             self.image_size[0], self._known_interpolation(), self.sample_augment, self.seed
         )
-        return super().train_dataloader()
 
-    def val_dataloader(self) -> Loader:
-        self._set_eval_transform("val")
-        return super().val_dataloader()
-
-    def test_dataloader(self) -> Loader:
-        self._set_eval_transform("test")
-        return super().test_dataloader()
-
-    def _set_eval_transform(self, split: str) -> None:
+    def eval_transform(self) -> EvalTransform:
         if self.crop_pct is None or self.mean is None:
             raise UserError(
                 f"data.crop_pct={self.crop_pct} and data.mean={self.mean}: null is what the net "
                 "was trained with, and there is no net; give both"
             )
-        self._source(split).transform = EvalTransform(
+        return EvalTransform(
             self.image_size[0],
             self.crop_pct,
             self._known_interpolation(),
@@ -139,20 +113,7 @@ class FileSet(DataModule):
             "crop_pct": self.crop_pct,
             "interpolation": self.interpolation,
             "crop_mode": self.crop_mode,
-            "skipped_files": self.skipped_files(),
         }
-
-    def skipped_files(self) -> dict[str, list[str]]:
-        """Of each split: the first files left out so far, relative to the root; collective."""
-        return {
-            name: [self._source(name).names[id] for id in ids[:NUM_NAMED]]
-            for name, ids in self.all_skipped().items()
-        }
-
-    def _source(self, split: str) -> ImageFiles:
-        source = getattr(self._ready(), split)
-        assert isinstance(source, ImageFiles)
-        return source
 
     def check_files(self, say: Callable[[str], None]) -> None:
         """Open the files, tell what was found, line by line.
@@ -160,12 +121,8 @@ class FileSet(DataModule):
         Raises:
             UserError: some cannot be read and `bad_files` is `error`.
         """
-        splits = self._ready()
-        sources = {"train": splits.train, "val": splits.val, "test": splits.test}
-        if splits.test_is_val:
-            del sources["test"]
-        report = check_files({k: v for k, v in sources.items() if isinstance(v, ImageFiles)})
-        for line in report.lines(splits.classes):
+        report = check_files(self.distinct())
+        for line in report.lines(self.classes):
             say(line)
         if report.unreadable and self.bad_files == "error":
             raise UserError(

@@ -11,7 +11,7 @@ from cnnlab.data.batch import Sample
 from cnnlab.data.decode import BadImageError, Picture
 from cnnlab.data.names import Names
 from cnnlab.data.sample_transforms import SampleTransform
-from cnnlab.data.source import SampleSource
+from cnnlab.data.source import FileSource
 from cnnlab.errors import UserError
 
 
@@ -28,7 +28,7 @@ class Listing(NamedTuple):
         return Listing(self.names.take(ids), self.targets[ids])
 
 
-class ImageFiles(SampleSource):
+class ImageFiles(FileSource):
     """The images of `listing` below `root`.
 
     Args:
@@ -44,12 +44,15 @@ class ImageFiles(SampleSource):
     transform: SampleTransform
 
     def __init__(self, root: Path, listing: Listing, bad_files: Literal["error", "skip"]) -> None:
-        self.root, self.names, self.bad_files = root, listing.names, bad_files
+        self.root, self.listing, self.bad_files = root, listing, bad_files
         self.targets = listing.targets
 
+    @property
+    def names(self) -> Names:
+        return self.listing.names
+
     def subset(self, ids: Tensor) -> Self:
-        listing = Listing(self.names, self.targets).take(ids)
-        return type(self)(self.root, listing, self.bad_files)
+        return type(self)(self.root, self.listing.take(ids), self.bad_files)
 
     def digest(self) -> str:
         sha = hashlib.sha256(self.targets.contiguous().numpy().data)

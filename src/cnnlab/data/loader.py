@@ -135,7 +135,7 @@ class _Reader(Dataset):
         read = [(id, sample) for id, sample in samples if sample is not None]
         if not read:
             return None
-        return collate([sample for _, sample in read], [id for id, _ in read])
+        return collate([sample for _, sample in read], [id for id, _ in read], self.source.padding)
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -14,7 +14,7 @@ from cnnlab.data.class_map import ClassMap, UnknownValueError
 from cnnlab.data.decode import BadImageError
 from cnnlab.data.decode_mask import mask_values
 from cnnlab.data.names import Names
-from cnnlab.data.source import SampleSource
+from cnnlab.data.source import FileSource
 from cnnlab.data.unreadable import UnreadableError, cause, read_bytes, read_picture
 from cnnlab.errors import UserError
 
@@ -46,7 +46,7 @@ class PairTransform(Protocol):
         """
 
 
-class MaskFiles(SampleSource):
+class MaskFiles(FileSource):
     """The images of `pairs` below `root`, with masks whose values `class_map` knows.
 
     Args:

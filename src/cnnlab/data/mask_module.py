@@ -9,7 +9,6 @@ from cnnlab.data.module import DataModule
 class MaskModule(DataModule):
     """Base: one class a pixel. Images are one stratum: a mask's classes are known once read."""
 
-    tasks: ClassVar[tuple[str, ...]] = ("segmentation",)
     only: ClassVar[dict[str, Any]] = {
         "sampler": "shuffle",
         "augment.mosaic": 0.0,

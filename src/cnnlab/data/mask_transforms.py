@@ -10,6 +10,7 @@ from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional as tv
 
 from cnnlab.data.augment import Augment
+from cnnlab.data.batch import filling
 from cnnlab.pixels import IGNORE
 from cnnlab.seeding import mix, torch_seeded
 
@@ -36,7 +37,7 @@ class MaskTrainTransform:
         self, size: tuple[int, int], augment: Augment, mean: list[float], seed: int
     ) -> None:
         self.size, self.augment, self.seed = size, augment, seed
-        self.fill = [round(255 * m) for m in mean]
+        self.fill = filling(mean)
         jitter = augment.color_jitter
         self.colors = v2.ColorJitter(jitter, jitter, jitter) if jitter else None
 

@@ -26,12 +26,7 @@ class Masks(MaskSet):
 
     def __init__(self, *, test_fraction: float, **common: Any) -> None:
         super().__init__(**common)
-        if not 0 <= test_fraction < 1 - self.val_fraction:
-            raise UserError(
-                f"data.test_fraction={test_fraction} must be at least 0 and below "
-                f"1 - data.val_fraction={self.val_fraction}"
-            )
-        self.test_fraction = test_fraction
+        self.test_fraction = self.allowed(test_fraction)
 
     def pairs(self) -> dict[str, PairNames]:
         images, masks = self.there("images"), self.there("masks")

@@ -139,7 +139,7 @@ def lines_of(file: Path) -> list[str]:
     return kept
 
 
-def named(names: Sequence[str]) -> str:
-    """The first few, and how many more there are."""
-    more = f" and {len(names) - NUM_NAMED:,} more" if len(names) > NUM_NAMED else ""
-    return ", ".join(names[:NUM_NAMED]) + more
+def named(names: Sequence[str], most: int = NUM_NAMED) -> str:
+    """The first `most`, and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,11 +1,13 @@
 """Random access to one split of a data set."""
 
 from abc import ABC, abstractmethod
-from typing import Self
+from collections.abc import Sequence
+from typing import Any, Self
 
 from torch import Tensor
 
 from cnnlab.data.batch import Batch, Sample
+from cnnlab.data.names import Names
 
 
 class Source(ABC):
@@ -40,6 +42,10 @@ class BatchSource(Source):
 class SampleSource(Source):
     """Read one by one, in worker processes; it travels to them by fork or pickle."""
 
+    padding: Sequence[int] = (0,)
+    """Level of each channel, or one for all, around images that are smaller than others of their
+    batch."""
+
     @abstractmethod
     def load(self, id: int, epoch: int) -> Sample | None:
         """Read and transform one sample.
@@ -54,3 +60,15 @@ class SampleSource(Source):
         Raises:
             UserError: naming the file; it reaches the user as it is, from a worker too.
         """
+
+
+class FileSource(SampleSource):
+    """Images in files and what belongs to them."""
+
+    transform: Any
+    """What is done to each sample as it is read; set before the first `load`."""
+
+    @property
+    @abstractmethod
+    def names(self) -> Names:
+        """Of the images, relative to the root of the set."""
