@@ -6,10 +6,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from cnnlab.tracking.compare import compare
-
 from cnnlab.config.compose import compose
 from cnnlab.config.plain import to_plain
+from cnnlab.tracking.compare import compare
 from cnnlab.tracking.find import find
 from cnnlab.tracking.identity import identity
 
