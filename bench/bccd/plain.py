@@ -1,7 +1,7 @@
 """What cnnlab's figures on BCCD are held against: a plain script.
 
-torchvision's RetinaNet with a 96-channel pyramid over the same backbone, images of 416 x 320, flips, AdamW, one
-cycle, bf16.
+torchvision's RetinaNet with a 96-channel pyramid over the same backbone, images of 416 x 320,
+flips, AdamW, one cycle, bf16.
 
     python bench/bccd/plain.py BCCD tf_efficientnet_lite0.safetensors [EPOCHS]
 """
@@ -130,9 +130,9 @@ def main(root: str, weights: str, epochs: int = 25) -> None:
     judge.run()
     precision = judge.eval["precision"][:, :, :, 0, -1]
     for k, label in enumerate(test.labels):
-        print(
-            f"{test.truth.cats[label]['name']:9} mAP {precision[:, :, k].mean():.4f}  mAP50 {precision[0, :, k].mean():.4f}"
-        )
+        own = precision[:, :, k]
+        name = test.truth.cats[label]["name"]
+        print(f"{name:9} mAP {own.mean():.4f}  mAP50 {own[0].mean():.4f}")
     print(f"test mAP {precision.mean():.4f}  mAP50 {precision[0].mean():.4f}")
     print(f"{minutes:.1f} min, test included")
 
