@@ -94,6 +94,14 @@ def test_other_contrasts(weights: dict[str, float], estimate: float, words: str)
     assert f"supported: {words} (95 %" in say(contrast=contrast, estimate=estimate)
 
 
+def test_a_slope_that_is_not_resolved_improves_nothing():
+    facts = {"contrast": Contrast("x", SLOPE, "positive"), "estimate": -0.004}
+    words = say(outcome="not resolved", **facts)
+    assert words.startswith("not resolved: the metric is 0.40 points worse a step over a, b, c (95")
+    words = say("cost/latency_ms", None, **facts)
+    assert words.startswith("supported: the metric is 0.004 lower a step over a, b, c (95")
+
+
 def test_a_rank_correlation_has_no_unit():
     contrast = Contrast("x", {"a": 1, "b": 2, "c": 3}, "positive", rank=True)
     assert say(contrast=contrast, estimate=0.9, interval=None, sign_flip_p=None, n=21) == (

@@ -86,11 +86,15 @@ def _finding(
             verb = "is ahead of {} by {}" if better else "is behind {} by {}"
         return f"{arms[0]} {verb.format(arms[1], size)}", estimate < 0
     if estimate and _is_slope(contrast):
+        over = f"a step over {', '.join(arms)}"
         if better is None:
-            verb = "rises" if estimate > 0 else "falls"
+            way = "higher" if estimate > 0 else "lower"
         else:
+            way = "better" if better else "worse"
+        if resolved and better is not None:
             verb = "improves" if better else "worsens"
-        return f"the metric {verb} by {size} a step over {', '.join(arms)}", estimate < 0
+            return f"the metric {verb} by {size} {over}", estimate < 0
+        return f"the metric is {size} {way} {over}", estimate < 0
     if estimate and weights == [1, -1, -1, 1]:
         side = "above" if estimate > 0 else "below"
         a, b, c, d = arms
