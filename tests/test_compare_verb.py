@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from cnnlab.cli import main
+from cnnlab.tracking import watch as watching
 
 
 @pytest.fixture
@@ -51,6 +52,19 @@ def test_watch_prints_the_end(study, tmp_path, capsys):
     assert "6 of 6 jobs done" in out
     assert "groups=4" in out
     assert (tmp_path / "a.md").exists()
+
+
+def test_watch_waits_for_the_first_run(made_run, write_run, tmp_path, capsys, monkeypatch):
+    run = made_run({"model.groups": 4})
+    run.folder.parent.mkdir(parents=True)
+    job = {"arm": "g4", "seed": 0, "folder": run.folder.name, "words": []}
+    plan = {"name": "study", "metric": None, "jobs": [job]}
+    (run.folder.parent / "plan.json").write_text(json.dumps(plan))
+    monkeypatch.setattr(watching.time, "sleep", lambda seconds: write_run(run))
+    main(["compare", str(run.folder.parent), "--watch"])
+    out = capsys.readouterr().out
+    assert out.startswith("0 of 1 jobs done; 1 waiting\n1 of 1 jobs done\n")
+    assert "test/top1 of 1 run in 1 group" in out
 
 
 @pytest.mark.parametrize(

@@ -324,3 +324,5 @@ def test_meta(groups_runs):
     assert meta.commits == ["1234567"]
     assert meta.total_s == 150
     assert meta.title == "study"
+    groups_runs[0].wandb = {"project": "theirs", "group": None}
+    assert compared(groups_runs).meta.title == "theirs, study"

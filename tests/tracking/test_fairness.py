@@ -24,7 +24,7 @@ def test_what_is_asked_about_is_not_unfair(made_run):
     [
         (
             {"optimizer.lr": 0.2},
-            "recipe: optimizer.lr 0.2 in groups=4 lr=0.2; 0.1 in groups=1 lr=0.1",
+            "recipe: optimizer.lr 0.2 in groups=4; 0.1 in groups=1",
         ),
         ({"trainer.max_epochs": 9}, "length: trainer.max_epochs"),
         ({"trainer.precision": "bf16-mixed"}, "precision: trainer.precision"),
@@ -59,11 +59,12 @@ def test_a_config_group_covers_what_its_files_set():
 
 
 def test_other_images(made_run):
-    data = {"name": "Toy", "sizes": {"test": 20}, "digest": {"test": "d" * 64}}
+    data = made_run().data
+    data = data | {"digest": data["digest"] | {"test": "d" * 64}}
     (line,) = lines(two(made_run, data=data))
     assert line == (
-        "data: other test images: Toy (20 images, digest dddddddd) in groups=4; "
-        "Toy (20 images, digest cccccccc) in groups=1"
+        "data: other images: Toy (100/20/20 images, digests aaaaaa/bbbbbb/dddddd) in groups=4; "
+        "Toy (100/20/20 images, digests aaaaaa/bbbbbb/cccccc) in groups=1"
     )
     runs = [made_run({"data.fraction": 1.0}, data=data), made_run({"data.fraction": 0.1})]
     assert lines(runs) == []  # asked about
@@ -122,6 +123,14 @@ def test_by_one_key_other_keys_must_be_balanced(made_run):
     assert lines(grid, by="groups", purpose={"model.groups"}) == []
     (line,) = lines(grid[:3], by="groups", purpose={"model.groups"})
     assert line == "recipe: optimizer.lr 0.1 in groups=4; [0.1,0.2] in groups=1"
+
+
+def test_what_an_older_record_lacks_is_not_unfair(made_run):
+    old, new = two(made_run)
+    del old.config["tested"], old.config["trainer"]["precision"]
+    assert lines([old, new]) == []
+    del old.config["optimizer"]["lr"]  # what only some optimizers have is a difference
+    assert lines([old, new]) == ["recipe: optimizer.lr 0.1 in groups=4; not set in groups=1"]
 
 
 def test_ranges_of_seeds():

@@ -30,11 +30,25 @@ def test_groups_are_in_the_order_of_their_numbers(made_run):
     assert names(group(runs, [], None)) == ["groups=1", "groups=2", "groups=4", "groups=32"]
 
 
-def test_names_say_what_was_typed_and_in_whole_where_short_is_ambiguous(made_run):
-    runs = [made_run({"model.name": "a", "model.width": 8}), made_run({"model.name": "b"})]
-    sheaves = group(runs, [], None)
-    assert names(sheaves) == ["model.name=a width=8", "model.name=b width=16"]
-    assert differing(sheaves) == ["model.name", "model.width"]
+def test_names_are_no_longer_than_it_takes(made_run):
+    solved = [made_run({"model.groups": g, "model.width": 64 // g}) for g in (1, 4)]
+    assert names(group(solved, [], None)) == ["groups=1", "groups=4"]
+    assert differing(group(solved, [], None)) == ["model.groups", "model.width"]
+    grid = [
+        made_run({"trainer.max_epochs": e, "model.groups": g}) for e in (1, 2) for g in (1, 4, 8)
+    ]
+    assert names(group(grid, [], None))[:2] == ["groups=1 max_epochs=1", "groups=1 max_epochs=2"]
+
+
+def test_a_short_name_that_means_two_keys_is_written_out(made_run):
+    runs = [made_run({"model.name": "a"}), made_run({"model.name": "b"})]
+    assert names(group(runs, [], None)) == ["model.name=a", "model.name=b"]
+
+
+def test_of_another_class_the_class_is_named(made_run):
+    ema = {"callbacks.ema._target_": "EMA", "callbacks.ema.decay": 0.9}
+    sheaves = group([made_run(), made_run(ema, overrides=["callbacks=ema"])], [], None)
+    assert differing(sheaves) == ["callbacks.ema._target_"]
 
 
 def test_a_chosen_file_stands_for_all_its_keys(made_run):

@@ -13,6 +13,7 @@ from PIL import Image
 from wandb.proto.wandb_internal_pb2 import Record
 
 from cnnlab.errors import UserError
+from cnnlab.tracking.find import find
 from cnnlab.tracking.reading import read_run
 from cnnlab.tracking.wandb_mirror import WandbMirror
 
@@ -279,3 +280,30 @@ def test_a_resumed_run_keeps_its_id_and_its_steps(open_record):
     assert runs == [read_run(record.folder).wandb_id] * 2
     assert [row["trainer/global_step"] for row in history(record.folder)] == ["4", "8"]
     assert exit_codes(record.folder) == [1, 0]
+
+
+def test_a_mirror_reads_back_as_the_record(open_record):
+    """Both sessions of a run that went back to an earlier step."""
+    with pytest.raises(KeyboardInterrupt), open_record() as record:  # noqa: PT012  (what is raised within is the question)
+        record.attach([told := mirror("offline")])
+        for logger in (record, told):
+            logger.log_metrics({"a": 2.0, "epoch": 0}, 4)
+            logger.log_metrics({"a": 1.0, "epoch": 1}, 6)
+        (record.folder / "checkpoints").mkdir()
+        (record.folder / "checkpoints" / "last.ckpt").touch()
+        raise KeyboardInterrupt
+    with open_record(resume=str(record.folder)) as again:
+        again.attach([told := mirror("offline")])
+        again.went_back_to(4)
+        for logger in (again, told):
+            logger.log_metrics({"a": 0.5, "epoch": 1}, 6)
+            logger.log_metrics({"a": 0.25, "epoch": 1}, 7)
+    said: list[str] = []
+    ours = read_run(record.folder)
+    (theirs,) = find([record.folder / "wandb"], said.append)
+    for one in (ours.history["a"], theirs.history["a"]):
+        assert (one.steps, one.epochs) == ([4, 6, 7], [0, 1, 1])
+        assert one.values == [2.0, 0.5, 0.25]
+    for name in ("identity", "seed", "status", "metrics", "choices", "overrides", "wandb_id"):
+        assert getattr(theirs, name) == getattr(ours, name)
+    assert said == []

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 from cnnlab.tracking.naming import differing, shown, some
 from cnnlab.tracking.reading import RunData
-from cnnlab.tracking.settings import Sheaf
+from cnnlab.tracking.settings import Sheaf, text_of
 
 _KINDS = {
     "data": ("data",),
@@ -35,6 +35,7 @@ _FILES_SET = {
 }
 """What the files of a config group may set outside of it: the wiring of conf/."""
 _MOST_NAMES, _MOST_KEYS = 4, 4
+_SPLITS = ("train", "val", "test")
 
 
 def unfair(
@@ -55,7 +56,11 @@ def unfair(
     """
     sheaves = [sheaf for sheaf in sheaves if sheaf.members]
     told = question(sheaves) if purpose is None else purpose
-    asked = [key for key in differing(sheaves) if not covered(key, told)]
+    asked = [
+        key
+        for key in differing(sheaves)
+        if not covered(key, told) and not _merely_unknown(key, sheaves)
+    ]
     lines = [] if any(map(_changes_images, told)) else _other_images(sheaves)
     for kind in _KINDS:
         lines += _keys_line(kind, [key for key in asked if kind_of(key) == kind], sheaves)
@@ -135,24 +140,30 @@ def ranges(seeds: Iterable[int]) -> str:
     return ", ".join(str(p[0]) if len(p) == 1 else f"{p[0]}-{p[-1]}" for p in parts)
 
 
+def _merely_unknown(key: str, sheaves: Sequence[Sheaf]) -> bool:
+    """Whether `key` is one that every run has, and only older records lack."""
+    if kind_of(key) in (None, "data", "recipe"):
+        return False
+    return len({text_of(sheaf.setting(key)) for sheaf in sheaves if sheaf.has(key)}) < 2
+
+
 def _changes_images(key: str) -> bool:
     is_data = key.partition(".")[0] == "data" and kind_of(key) in ("data", "length")
     return is_data or key == "experiment"
 
 
 def _other_images(sheaves: Sequence[Sheaf]) -> list[str]:
-    """Equal digests mean the same images and labels."""
-    lines = []
-    for split in ("train", "val", "test"):
+    """Equal digests mean the same images and labels; the first words of each split's are shown."""
 
-        def of(run: RunData, split: str = split) -> str | None:
-            digest = (run.data.get("digest") or {}).get(split)
-            size = (run.data.get("sizes") or {}).get(split)
-            name = run.data.get("name")
-            return f"{name} ({size} images, digest {digest[:8]})" if digest else None
+    def of(run: RunData) -> str | None:
+        digest, sizes = run.data.get("digest") or {}, run.data.get("sizes") or {}
+        if not digest:
+            return None
+        images = "/".join(str(sizes.get(split)) for split in _SPLITS)
+        short = "/".join(str(digest.get(split))[:6] for split in _SPLITS)
+        return f"{run.data.get('name')} ({images} images, digests {short})"
 
-        lines += _values(f"data: other {split} images", sheaves, of)
-    return lines
+    return _values("data: other images", sheaves, of)
 
 
 def _steps(sheaves: Sequence[Sheaf], purpose: Collection[str]) -> list[str]:

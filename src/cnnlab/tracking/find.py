@@ -81,8 +81,8 @@ class _Found:
         self._read.add(_inode(folder))
         self.met += 1
         # What a copy shares with the run, a collected one too, and two runs never share.
-        own = [run.identity, run.wandb_id, run.time.get("started"), run.time.get("total_s")]
-        key = tuple(map(str, own))
+        time = run.time.get("started"), run.time.get("total_s")
+        key = tuple(map(str, (run.identity, run.wandb_id, *time, run.metrics)))
         known = self._runs.get(key)
         if isinstance(known, RunData):
             self._copies += 1

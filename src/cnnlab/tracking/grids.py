@@ -134,7 +134,7 @@ def _settings(comparison: Comparison) -> Grid:
 def _paired(comparison: Comparison) -> Grid:
     header = ["group", "n", "difference", "± 95 %", "p", "p Holm", "sign flip", "floor"]
     rows = [[p.group, str(p.n), *_difference(p)] for p in comparison.paired]
-    title = f"less {comparison.baseline}, seed by seed: {comparison.metric}"
+    title = f"difference to {comparison.baseline}, seed by seed: {comparison.metric}"
     foot = (
         "p: paired t, two-sided; Holm over these rows; sign flip: exact p and the least it can "
         "be with n seeds"

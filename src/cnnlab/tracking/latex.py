@@ -11,6 +11,7 @@ _SPECIAL = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
+    "[": "{[}",  # after \\ it would begin an argument
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
 }
 
@@ -33,8 +34,10 @@ def escape(text: str) -> str:
 
 
 def _table(grid: Grid) -> str:
-    words = ("key", "values", "verdict")
-    columns = "".join("l" if i == 0 or t in words else "r" for i, t in enumerate(grid.header))
+    left = (0, grid.header.index("verdict") if "verdict" in grid.header else 0)
+    columns = "".join("l" if place in left else "r" for place in range(len(grid.header)))
+    if grid.header[0] == "key":
+        columns = r"lp{0.6\linewidth}"  # of many groups the values take several lines
     rows = []
     for index, row in enumerate(grid.rows):
         cells = [_cell(cell) for cell in row]

@@ -10,6 +10,8 @@ from cnnlab.tracking.settings import MACHINE, Sheaf, buckets, text_of
 
 NO_PARTS = ("ablation", "callbacks", "debug", "experiment", "local", "logger")
 """Config groups whose files set keys of other groups, or nothing that counts."""
+_FIRST = ("model", "head", "loss", "data", "optimizer", "scheduler", "recipe", "task")
+"""Parts of the config in the order in which they make good names."""
 
 
 def unlike_keys(sheaves: Sequence[Sheaf]) -> list[str]:
@@ -23,9 +25,10 @@ def unlike_keys(sheaves: Sequence[Sheaf]) -> list[str]:
 
 
 def differing(sheaves: Sequence[Sheaf]) -> list[str]:
-    """The keys in which groups differ; a config group's name where its choice explains them.
+    """The keys in which groups differ, less those that follow from another one.
 
-    A key that someone typed stands for itself.
+    What a config group's file sets is named by the group (`model`), the arguments of another class
+    by the class (`callbacks.ema._target_`). A key that someone typed stands for itself.
     """
     unlike, typed = unlike_keys(sheaves), _typed(sheaves)
     for part in _parts_chosen(sheaves):
@@ -34,24 +37,40 @@ def differing(sheaves: Sequence[Sheaf]) -> list[str]:
         if explained:
             unlike[unlike.index(explained[0])] = part
             unlike = [key for key in unlike if key not in explained]
+    for target in [key for key in unlike if key.endswith("._target_")]:
+        node = target.removesuffix("_target_")
+        inside = [k for k in unlike if k.startswith(node) and k != target and k not in typed]
+        unlike = [k for k in unlike if k not in inside or not _follows(sheaves, k, target)]
     return unlike
 
 
 def naming_keys(sheaves: Sequence[Sheaf]) -> list[str]:
-    """Few of the keys that differ, enough to tell the groups apart; first what was typed."""
-    keys, typed = differing(sheaves), _typed(sheaves)
-    told = [key for key in keys if key in typed]
+    """Few of the keys that differ, enough to tell the groups apart.
 
-    def kinds(chosen: list[str]) -> int:
-        return len({text_of([sheaf.setting(key) for key in chosen]) for sheaf in sheaves})
+    First what was typed, of that first what tells most of them apart, of that first the net.
+    """
+    typed = _typed(sheaves)
 
-    for key in keys:
-        before = kinds(told)
-        if before == len(sheaves):
-            break
-        if key not in told and kinds([*told, key]) > before:
-            told.append(key)
-    return told
+    def rank(key: str) -> tuple[bool, int]:
+        part = key.partition(".")[0]
+        return key not in typed, _FIRST.index(part) if part in _FIRST else len(_FIRST)
+
+    keys = sorted(differing(sheaves), key=rank)
+    told: list[str] = []
+    kinds = 1
+    for some_keys in ([k for k in keys if k in typed], keys):
+        while kinds < len(sheaves) and some_keys:
+            counts = {k: _kinds([*told, k], sheaves) for k in some_keys if k not in told}
+            best = max(counts, key=lambda k: counts[k], default=None)
+            if best is None or counts[best] == kinds:
+                break
+            told.append(best)
+            kinds = counts[best]
+    return sorted(told, key=rank)
+
+
+def _kinds(keys: Sequence[str], sheaves: Sequence[Sheaf]) -> int:
+    return len({text_of([sheaf.setting(key) for key in keys]) for sheaf in sheaves})
 
 
 def name(sheaves: Sequence[Sheaf]) -> None:
@@ -122,10 +141,10 @@ def _parts_chosen(sheaves: Sequence[Sheaf]) -> list[str]:
 
 
 def _follows(sheaves: Sequence[Sheaf], key: str, part: str) -> bool:
-    """Whether groups with the same file of `part` have the same value of `key`."""
-    values: dict[Any, set[str]] = defaultdict(set)
+    """Whether groups with the same setting of `part` have the same value of `key`."""
+    values: dict[str, set[str]] = defaultdict(set)
     for sheaf in sheaves:
-        values[sheaf.choices[part]].add(text_of(sheaf.keys.get(key)))
+        values[text_of(sheaf.setting(part))].add(text_of(sheaf.keys.get(key)))
     return all(len(kinds) == 1 for kinds in values.values())
 
 

@@ -13,8 +13,7 @@ from cnnlab.tracking.reading import RunData
 def meta(runs: Sequence[RunData], groups: Sequence[Group], several: Sequence[Multirun]) -> Meta:
     """Of the runs that count; `runs` are all that were found."""
     used = [run for g in groups for run in g.runs]
-    folders = dict.fromkeys(run.folder.parent.name for run in runs)
-    names = [m.name for m in several] if several else [name for name in folders if name]
+    names = [m.name for m in several] if several else [_study(run) for run in runs]
     started = [run.time["started"] for run in used if run.time.get("started")]
     ended = [run.time["ended"] for run in used if run.time.get("ended")]
     return Meta(
@@ -29,6 +28,13 @@ def meta(runs: Sequence[RunData], groups: Sequence[Group], several: Sequence[Mul
         ended=max(ended, default=None),
         total_s=math.fsum(run.time.get("total_s") or 0.0 for run in used),
     )
+
+
+def _study(run: RunData) -> str:
+    """Where the run lies: the folder of its folder; at W&B its group or project."""
+    if run.wandb is not None:
+        return str(run.wandb.get("group") or run.wandb.get("project") or "W&B")
+    return run.folder.resolve().parent.name
 
 
 def _commit(run: RunData) -> str | None:

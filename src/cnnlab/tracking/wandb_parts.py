@@ -148,7 +148,10 @@ _OURS = ("identity", "choices", "overrides", "git", "environment")
 
 def is_mirror(config: dict[str, Any]) -> bool:
     """Whether W&B's config is one that cnnlab wrote there."""
-    return isinstance(config.get("identity"), str) and isinstance(config.get("choices"), dict)
+    found = {key: config.get(key) for key in ("choices", "git", "environment")}
+    return isinstance(config.get("identity"), str) and all(
+        isinstance(value, dict) for value in found.values()
+    )
 
 
 def number_of(value: Any) -> float | None:
@@ -255,4 +258,7 @@ def _end(part: Part) -> float | None:
 def _iso(seconds: float | None) -> str | None:
     if seconds is None:
         return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):  # no year that there is
+        return None
