@@ -1,0 +1,173 @@
+"""The report's tables: groups, paired differences, config, runs, and those left out."""
+
+from collections.abc import Mapping
+
+from cnnlab.tracking.comparison import COSTS, Comparison, Group
+from cnnlab.tracking.grids import COST_TITLES
+from cnnlab.tracking.naming import shown
+from cnnlab.tracking.report.markup import Child, Html, tag
+from cnnlab.tracking.report.palette import Look, swatch
+from cnnlab.tracking.report.table import Cell, Row, table
+from cnnlab.tracking.report.units import NONE, Unit, cost_text, p_text
+
+Looks = Mapping[str, Look]
+
+
+def groups_table(comparison: Comparison, looks: Looks) -> Html:
+    """A row a group: metric, difference from the baseline, costs."""
+    unit, paired = Unit.of(comparison.metric), {p.group: p for p in comparison.paired}
+    several = len(comparison.groups) > 1
+    costs = known_costs(comparison)
+    header: list[str | tuple[str, str]] = [
+        "group",
+        ("n", "seeds"),
+        (unit.titled(comparison.metric), "mean over the seeds"),
+        ("± 95 %", "half of the 95 % t interval of the mean"),
+        ("sd", "sample standard deviation over the seeds"),
+    ]
+    if comparison.paired:
+        less = f"difference{',' + unit.difference if unit.difference else ''}"
+        header.append((less, f"mean of group less {comparison.baseline}, seed by seed"))
+        header.append(("p Holm", "two-sided paired t, after Holm's correction over the groups"))
+    header += [(COST_TITLES[name], "mean over the runs") for name in costs]
+    front = several and comparison.cost in costs
+    if front:
+        header.append("front")
+    rows = []
+    for g in comparison.groups:
+        half = None if g.interval is None else g.interval[1] - g.interval[0]
+        cells: list[Cell | str] = [
+            Cell([swatch(looks[g.name]), group_name(g.name), _tags(comparison, g)], css="group"),
+            Cell(str(g.n), g.n),
+            Cell(unit.number(g.mean), g.mean, "best" if g.best else None),
+            Cell(unit.half(g.interval), half),
+            Cell(unit.number(g.sd), g.sd),
+        ]
+        if comparison.paired:
+            own = paired.get(g.name)
+            cells.append(Cell(unit.number(own and own.mean, signed=True), own and own.mean))
+            cells.append(Cell(p_text(own and own.p_holm), own and own.p_holm))
+        cells += [Cell(cost_text(g.cost[name]), g.cost[name]) for name in costs]
+        if front:
+            cells.append("on the front" if g.pareto else "")
+        rows.append(Row(cells, looks[g.name].index))
+    return table("groups", header, rows)
+
+
+def known_costs(comparison: Comparison) -> list[str]:
+    """Short names of the costs that were measured in any group, the comparison's own first."""
+    names = dict.fromkeys((comparison.cost, *COSTS))
+    return [n for n in names if any(g.cost[n] is not None for g in comparison.groups)]
+
+
+def paired_table(comparison: Comparison, looks: Looks) -> Html:
+    """A row for every group but the baseline."""
+    unit = Unit.of(comparison.metric)
+    less = f"difference{',' + unit.difference if unit.difference else ''}"
+    header: list[str | tuple[str, str]] = [
+        "group",
+        ("n", "seeds that both have"),
+        (less, f"mean of group less {comparison.baseline}"),
+        ("± 95 %", "half of the 95 % interval of Student's paired t"),
+        ("sd", "sample standard deviation of the differences"),
+        ("p", "two-sided paired t"),
+        ("p Holm", "after Holm's correction over these rows"),
+        ("sign flip p", "exact, of flipping the signs of the differences"),
+        ("its floor", "the least that the sign-flip p can be with n seeds"),
+    ]
+    rows = []
+    for own in comparison.paired:
+        half = None if own.interval is None else own.interval[1] - own.interval[0]
+        rows.append(
+            Row(
+                [
+                    Cell([swatch(looks[own.group]), group_name(own.group)], css="group"),
+                    Cell(str(own.n), own.n),
+                    Cell(unit.number(own.mean, signed=True), own.mean),
+                    Cell(unit.half(own.interval), half),
+                    Cell(unit.number(own.sd), own.sd),
+                    *(
+                        Cell(p_text(p), p)
+                        for p in (own.p, own.p_holm, own.sign_flip_p, own.sign_flip_floor)
+                    ),
+                ],
+                looks[own.group].index,
+            )
+        )
+    return table("paired", header, rows)
+
+
+def settings_table(comparison: Comparison, looks: Looks) -> Html:
+    """What differs: the longer of groups and keys runs down the page."""
+    groups, keys = comparison.groups, comparison.differs
+    if len(keys) > len(groups):
+        rows = [Row([key, *(_setting(g, key) for g in groups)]) for key in keys]
+        return table("config", ["config key", *(g.name for g in groups)], rows)
+    rows = [
+        Row(
+            [
+                Cell([swatch(looks[g.name]), group_name(g.name)], css="group"),
+                *(_setting(g, key) for key in keys),
+            ],
+            looks[g.name].index,
+        )
+        for g in groups
+    ]
+    return table("config", ["group", *keys], rows)
+
+
+def runs_table(comparison: Comparison, looks: Looks) -> Html:
+    """Every run that counts."""
+    unit = Unit.of(comparison.metric)
+    header = ["group", "seed", (unit.titled(comparison.metric), ""), "run", "commit", "started"]
+    rows = []
+    for g in comparison.groups:
+        for point in g.points:
+            run, git = point.run, point.run.git or {}
+            commit = str(git.get("commit") or "")[:7] + "+" * bool(git.get("dirty"))
+            cells: list[Cell | str] = [
+                Cell([swatch(looks[g.name]), group_name(g.name)], css="group"),
+                Cell(NONE if run.seed is None else str(run.seed), run.seed),
+                Cell(unit.number(point.value), point.value),
+                run.name,
+                commit,
+                moment(run.time.get("started")),
+            ]
+            rows.append(Row(cells, looks[g.name].index))
+    return table("runs", header, rows)
+
+
+def left_out_table(comparison: Comparison) -> Html:
+    """Every run that was found and does not count."""
+    rows = [
+        Row(
+            [
+                out.group,
+                Cell(NONE if out.run.seed is None else str(out.run.seed), out.run.seed),
+                out.reason,
+                out.run.name,
+            ]
+        )
+        for out in comparison.left_out
+    ]
+    return table("left-out", ["group", "seed", "why", "run"], rows)
+
+
+def group_name(name: str) -> Html:
+    return tag("span", name, class_="group-name")
+
+
+def moment(text: object) -> str:
+    """`2026-01-02 03:04` of an ISO 8601 time; what is none as it is."""
+    return NONE if not text else str(text)[:16].replace("T", " ")
+
+
+def _tags(comparison: Comparison, g: Group) -> Child:
+    words = ["baseline"] * (g.name == comparison.baseline) + ["best mean"] * g.best
+    return [tag("span", word, class_="tag") for word in words]
+
+
+def _setting(g: Group, key: str) -> Cell:
+    value = g.settings.get(key)
+    number = float(value) if isinstance(value, int | float) else None
+    return Cell(NONE if value is None else shown(value), number)
