@@ -25,7 +25,9 @@ def a_run(made_run):
         gain = GAIN.get(groups, 0.0004 * groups)
         last = 0.905 + gain + shared + noise.gauss(0, 0.004) if top1 is None else top1
         steps = [98 * (epoch + 1) for epoch in range(EPOCHS)]
-        rise = [last - 0.5 * 0.75**e + noise.gauss(0, 0.004) * (e < EPOCHS - 1) for e in range(EPOCHS)]
+        rise = [
+            last - 0.5 * 0.75**e + noise.gauss(0, 0.004) * (e < EPOCHS - 1) for e in range(EPOCHS)
+        ]
         fall = [0.25 + 1.9 * 0.78**e + noise.gauss(0, 0.02) for e in range(EPOCHS)]
         history = {
             "val/top1": History(steps, list(range(EPOCHS)), [0.0] * EPOCHS, rise),
@@ -38,7 +40,11 @@ def a_run(made_run):
             "cost/latency_ms": 8.0 + 0.9 * groups**0.5,
         }
         return made_run(
-            {"model.groups": groups, "model.width_per_group": WIDTHS.get(groups, 8), **(keys or {})},
+            {
+                "model.groups": groups,
+                "model.width_per_group": WIDTHS.get(groups, 8),
+                **(keys or {}),
+            },
             seed=seed,
             top1=last,
             cost=price if costs else {},

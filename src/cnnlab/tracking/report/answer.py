@@ -39,20 +39,34 @@ def heading(comparison: Comparison) -> Html:
 
 
 def answer(comparison: Comparison) -> Html:
-    """A card a verdict; without any, the best group against the baseline."""
-    cards = [_card(verdict, comparison) for verdict in comparison.verdicts]
-    if len(cards) > 1:
-        counts = Counter(verdict.outcome for verdict in comparison.verdicts)
+    """The one verdict, or a line for each of several; without any, the best group."""
+    verdicts = comparison.verdicts
+    if not verdicts:
+        first = [_without_claim(comparison)]
+    elif len(verdicts) == 1:
+        first = [_card(verdicts[0], comparison)]
+    else:
+        counts = Counter(verdict.outcome for verdict in verdicts)
         words = ", ".join(f"{counts[o]} {o}" for o in _SIGNS if counts[o])
-        cards.insert(0, tag("p", f"{len(cards)} questions to the runs: {words}.", class_="sum"))
-    if not cards:
-        cards = [_without_claim(comparison)]
+        lines = [_line(verdict, comparison) for verdict in verdicts]
+        first = [
+            tag("p", f"Put to the runs as {len(verdicts)} questions: {words}.", class_="sum"),
+            tag("ul", lines, class_="summary"),
+        ]
     count = len(comparison.warnings)
-    if count:
+    if count and len(verdicts) < 2:  # of several the warnings follow at once
         words = "is a warning" if count == 1 else f"are {count} warnings"
         link = tag("a", f"There {words} about this comparison", href="#warnings")
-        cards.append(tag("p", link, ": read before you believe it.", class_="caution"))
-    return tag("section", cards, aria_label="answer")
+        first.append(tag("p", "⚠ ", link, class_="caution"))
+    return tag("section", first, aria_label="answer")
+
+
+def questions(comparison: Comparison) -> Html | None:
+    """A card for each of several verdicts."""
+    if len(comparison.verdicts) < 2:
+        return None
+    cards = [_card(verdict, comparison) for verdict in comparison.verdicts]
+    return tag("section", tag("h2", "Question by question"), cards, id="verdicts")
 
 
 def _asked(comparison: Comparison) -> str:
@@ -61,34 +75,72 @@ def _asked(comparison: Comparison) -> str:
     better = "" if comparison.higher_is_better else " (lower is better)"
     title = f"{meta.title} · " if comparison.ablation is not None else ""
     groups = len(comparison.groups)
-    return (
-        f"{title}{comparison.metric}{better} · {runs} in {groups} group{'s' * (groups != 1)}"
-        + (f" · {', '.join(meta.data)}" if meta.data else "")
+    return f"{title}{comparison.metric}{better} · {runs} in {groups} group{'s' * (groups != 1)}" + (
+        f" · {', '.join(meta.data)}" if meta.data else ""
+    )
+
+
+def _line(verdict: "Verdict", comparison: Comparison) -> Html:
+    unit = _unit(verdict, comparison)
+    effects = [f"measured {unit.change(verdict.estimate)}"]
+    if verdict.published is not None:
+        effects.append(f"published {unit.change(verdict.published)}")
+    return tag(
+        "li",
+        _sign(verdict),
+        tag(
+            "div",
+            tag("strong", verdict.outcome.capitalize()),
+            tag("span", verdict.contrast.name, class_="question"),
+        ),
+        tag(
+            "div",
+            tag("span", _parts(verdict)[0], class_="finding"),
+            tag("span", " · ".join(effects)),
+        ),
+        class_=_css(verdict),
     )
 
 
 def _card(verdict: "Verdict", comparison: Comparison) -> Html:
-    contrast, unit = verdict.contrast, Unit.of(comparison.metric)
-    unit = PLAIN if contrast.rank else unit
-    words = verdict.sentence.removeprefix(f"{verdict.outcome}: ")
-    finding, *facts = _FACTS.split(words, maxsplit=1)
+    unit = _unit(verdict, comparison)
+    finding, facts = _parts(verdict)
     badge = tag(
         "p",
-        tag("span", _SIGNS[verdict.outcome], class_="sign", aria_hidden="true"),
+        _sign(verdict),
         tag("strong", verdict.outcome.capitalize()),
         tag("span", _MEANING[verdict.outcome], class_="meaning"),
         class_="badge",
     )
     return tag(
         "article",
-        tag("p", contrast.name, class_="question"),
+        tag("p", verdict.contrast.name, class_="question"),
         badge,
         tag("p", finding, class_="finding"),
         _figures(verdict, comparison, unit),
         _strip(verdict, comparison, unit),
-        tag("p", f"({facts[0]}", class_="facts") if facts else None,
-        class_=f"verdict {verdict.outcome.replace(' ', '-')}",
+        tag("p", facts, class_="facts") if facts else None,
+        class_=f"verdict {_css(verdict)}",
     )
+
+
+def _unit(verdict: "Verdict", comparison: Comparison) -> Unit:
+    return PLAIN if verdict.contrast.rank else Unit.of(comparison.metric)
+
+
+def _css(verdict: "Verdict") -> str:
+    return verdict.outcome.replace(" ", "-")
+
+
+def _sign(verdict: "Verdict") -> Html:
+    return tag("span", _SIGNS[verdict.outcome], class_="sign", aria_hidden="true")
+
+
+def _parts(verdict: "Verdict") -> tuple[str, str]:
+    """Of the sentence without its outcome: the finding, and the figures behind it."""
+    words = verdict.sentence.removeprefix(f"{verdict.outcome}: ")
+    found = _FACTS.search(words)
+    return (words[: found.start()], words[found.start() + 1 :]) if found else (words, "")
 
 
 def _figures(verdict: "Verdict", comparison: Comparison, unit: Unit) -> Html:
@@ -127,13 +179,12 @@ def _strip(verdict: "Verdict", comparison: Comparison, unit: Unit) -> Html | Non
         label="",
         text="",
         mean=scaled(verdict.estimate),
-        interval=verdict.interval
-        and (scaled(verdict.interval[0]), scaled(verdict.interval[1])),
+        interval=verdict.interval and (scaled(verdict.interval[0]), scaled(verdict.interval[1])),
         dots=[scaled(value) for value in verdict.by_seed.values()],
         published=None if verdict.published is None else scaled(verdict.published),
     )
     positive = verdict.contrast.expect == "positive"
-    sides = ("against the claim", "as claimed")
+    sides = ("against", "as claimed")
     title = "correlation" if verdict.contrast.rank else _effect_title(comparison.metric, unit)
     draw = partial(
         forest,
@@ -143,10 +194,9 @@ def _strip(verdict: "Verdict", comparison: Comparison, unit: Unit) -> Html | Non
         good=1 if positive else -1,
         name=f"{verdict.contrast.name}: effect of each seed, mean and interval",
     )
-    key = "◆ mean, ├┤ 95 % interval, ● one seed" + (
-        ", ▲ published" if verdict.published is not None else ""
-    )
-    return figure(draw, key)
+    words = ["◆ mean", "● one seed", *["bar: 95 % interval"] * (verdict.interval is not None)]
+    words += ["▽ published"] * (verdict.published is not None)
+    return figure(draw, "; ".join(words))
 
 
 def _effect_title(metric: str, unit: Unit) -> str:

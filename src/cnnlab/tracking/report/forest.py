@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cnnlab.tracking.report.axes import Axis, bottom
-from cnnlab.tracking.report.labels import cut
+from cnnlab.tracking.report.labels import CHARACTER, cut
 from cnnlab.tracking.report.markup import Html, tag
 from cnnlab.tracking.report.palette import mark
 
@@ -55,13 +55,13 @@ def forest(
         good: the side of zero that is shaded, -1 or 1; 0: neither.
         name: what is shown, for who cannot see it.
     """
-    beside = width >= _SIDE_BY_SIDE and any(row.label for row in rows)
     named = any(row.label for row in rows)
-    published = any(row.published is not None for row in rows)
+    beside = named and width >= _SIDE_BY_SIDE
+    above = 12.0 * any(row.published is not None for row in rows) + 20.0 * (named and not beside)
     first, last = (210.0, width - 190.0) if beside else (14.0, width - 14.0)
-    tall = (28 if beside else 50 if named else 26) + 12 * published
-    top, base = 24.0, 24.0 + tall * len(rows) + 6
-    axis = _axis(rows, first, last)
+    tall, top = 34.0 + above, 24.0
+    base = top + tall * len(rows) + 4
+    axis = _axis(rows, first, last, CHARACTER * (max(map(len, sides)) + 2) + 8)
     zero = axis(0.0)
     parts: list[Html] = []
     if good:
@@ -69,20 +69,23 @@ def forest(
         parts.append(tag("rect", x=x, y=top, width=end - x, height=base - top, class_="good"))
     parts.append(bottom(axis, top, base, title, 8 if width >= _SIDE_BY_SIDE else 5))
     parts.append(tag("line", x1=zero, x2=zero, y1=top - 4, y2=base, class_="zero"))
-    parts += _sides(sides, zero, first, last)
+    parts += _sides(sides, zero)
     for place, row in enumerate(rows):
-        foot = top + 6 + tall * (place + 1) - 14 - 12 * published
-        own = [_name(row, beside, named, foot, width), *_effect(row, axis, foot)]
+        y = top + tall * place + above + 13
+        own = [_name(row, beside, named, y, width), *_effect(row, axis, y)]
         if row.published is not None:
             x = axis(row.published)
-            own.append(tag("path", d=f"M{x:.1f} {foot + 6:.1f}l6 9h-12Z", class_="published"))
+            own.append(tag("path", d=f"M{x:.1f} {y - 7:.1f}l6.5 -10h-13Z", class_="published"))
         parts.append(tag("g", own, class_=row.css, data_group=row.index))
     size = f"0 0 {width} {base + 42:.0f}"
     return tag("svg", parts, viewBox=size, width=width, role="img", aria_label=name)
 
 
-def _axis(rows: Sequence[Row], first: float, last: float) -> Axis:
-    """Around zero, all dots, means and published effects, and the intervals as far as they may."""
+def _axis(rows: Sequence[Row], first: float, last: float, side: float) -> Axis:
+    """Around zero, all dots, means and published effects, and the intervals as far as they may.
+
+    At each side of zero there are `side` pixels at least, for the words there.
+    """
     sure = [0.0, *(dot for row in rows for dot in row.dots)]
     sure += [row.published for row in rows if row.published is not None]
     sure += [row.mean for row in rows if row.mean is not None]
@@ -91,26 +94,28 @@ def _axis(rows: Sequence[Row], first: float, last: float) -> Axis:
     for row in rows:
         if row.interval is not None:
             sure += [max(row.interval[0], low - room), min(row.interval[1], high + room)]
-    # Dots need room at both sides of zero, and the words for the sides do.
-    reach = max(map(abs, sure))
-    return Axis.around([*sure, 0.25 * reach, -0.25 * reach], first, last, margin=0.04)
+    room = (max(sure) - min(sure) or 1.0) * 0.04
+    low, high = min(sure) - room, max(sure) + room
+    share = min(0.45, side / (last - first))
+    least = share / (1 - share)
+    return Axis(min(low, -least * high), max(high, -least * low), first, last)
 
 
-def _sides(words: tuple[str, str], zero: float, first: float, last: float) -> list[Html]:
+def _sides(words: tuple[str, str], zero: float) -> list[Html]:
     found = []
-    for text, x, room, anchor in (
-        (f"← {words[0]}", zero - 6, zero - first, "end"),
-        (f"{words[1]} →", zero + 6, last - zero, "start"),
+    for text, x, anchor in (
+        (f"← {words[0]}", zero - 6, "end"),
+        (f"{words[1]} →", zero + 6, "start"),
     ):
-        found.append(tag("text", cut(text, room), x=x, y=14, text_anchor=anchor, class_="side"))
+        found.append(tag("text", text, x=x, y=14, text_anchor=anchor, class_="side"))
     return found
 
 
 def _name(row: Row, beside: bool, named: bool, y: float, width: int) -> Html | None:
     if not named:
         return None
-    high = y + 4 if beside else y - 15
-    room = 200.0 if beside else width - 20 - 7.2 * len(row.text)
+    high = y + 5 if beside else y - 13
+    room = 200.0 if beside else width - 20 - CHARACTER * len(row.text)
     label = tag("text", tag("title", row.label), cut(row.label, room), x=4, y=high, class_="name")
     text = tag("text", row.text, x=width - 4, y=high, text_anchor="end", class_="figure")
     return tag("g", label, text)
@@ -125,10 +130,8 @@ def _effect(row: Row, axis: Axis, y: float) -> list[Html]:
         for x, end, inside, way in ((x1, 0, low, -1), (x2, 1, high, 1)):
             shape = "M{0:.1f} {1:.1f}v10" if inside == row.interval[end] else _ARROW[way]
             parts.append(tag("path", d=shape.format(x, y - 5), class_="end"))
-    for place, dot in enumerate(row.dots):
-        # Dots of equal values would hide one another.
-        shift = (-3.0, 3.0, 0.0)[place % 3] if len(row.dots) > 1 else 0.0
-        parts.append(tag("circle", cx=axis(dot), cy=y + shift, r=2.5, class_="dot"))
+    # Below the bar, which would hide them.
+    parts += [tag("circle", cx=axis(dot), cy=y + 13, r=3.5, class_="dot") for dot in row.dots]
     if row.mean is not None and math.isfinite(row.mean):
         parts.append(mark(row.shape, axis(row.mean), y))
     return parts

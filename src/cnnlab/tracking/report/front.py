@@ -11,7 +11,11 @@ def front(groups: Sequence[Group], cost: str, higher_is_better: bool) -> list[Gr
     As `Group.pareto`, which is about one cost, for any: of two equal groups both are on it.
     """
     sign = 1 if higher_is_better else -1
-    known = [(c, sign * g.mean, g) for g in groups if (c := g.cost[cost]) is not None and g.mean is not None]
+    known = [
+        (c, sign * g.mean, g)
+        for g in groups
+        if (c := g.cost[cost]) is not None and g.mean is not None
+    ]
     kept = [
         (price, good, own)
         for price, good, own in known

@@ -1,6 +1,8 @@
 """Learning curves of groups: the mean, and a band from the least to the greatest of the runs."""
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from cnnlab.tracking.comparison import Curve
 from cnnlab.tracking.report.axes import Axis, bottom, left
@@ -11,6 +13,8 @@ from cnnlab.tracking.report.units import Unit
 
 MOST_LINES = 60
 """Groups in a chart; more could not be told apart, and would fill megabytes."""
+_LEAST_POINTS = 3
+"""Of a second half that is worth a chart."""
 _MOST_POINTS = {True: 100, False: 50}
 """Of a curve in a wide and in a narrow chart: a point each few pixels."""
 
@@ -51,7 +55,13 @@ def lines(key: str, curves: Sequence[Curve], looks: Mapping[str, Look], width: i
             class_="name",
         )
         parts.append(
-            tag("g", mark(look.shape, last + 10, high), label, class_=look.css, data_group=look.index)
+            tag(
+                "g",
+                mark(look.shape, last + 10, high),
+                label,
+                class_=look.css,
+                data_group=look.index,
+            )
         )
     size = f"0 0 {width} {base + 42:.0f}"
     name = f"{key} over training, one line a group"
@@ -62,6 +72,21 @@ def drawn(curves: Sequence[Curve], looks: Mapping[str, Look]) -> list[Curve]:
     """At most `MOST_LINES`, those that stand out among them."""
     order = sorted(curves, key=lambda curve: not looks[curve.group].stands_out)[:MOST_LINES]
     return [curve for curve in curves if curve in order]
+
+
+def second_half(curves: Sequence[Curve]) -> list[Curve]:
+    """The curves from half of the steps on, where they end near one another; none if short."""
+    half = max(curve.steps[-1] for curve in curves) / 2
+    found = []
+    for curve in curves:
+        first = bisect_left(curve.steps, half)
+        if len(curve.steps) - first >= _LEAST_POINTS:
+            parts = {
+                name: getattr(curve, name)[first:]
+                for name in ("steps", "epochs", "mean", "low", "high")
+            }
+            found.append(replace(curve, **parts))
+    return found
 
 
 def epochs_count(curves: Sequence[Curve]) -> bool:
@@ -87,9 +112,7 @@ def _curve(
         parts.append(tag("path", d=band, class_="band"))
     if count == 1:
         parts.append(mark(look.shape, across[0], y(curve.mean[0] * scale), 3.5))
-    parts.append(
-        tag("path", d=f"M{path(curve.mean)}", class_="line", stroke_dasharray=look.dash)
-    )
+    parts.append(tag("path", d=f"M{path(curve.mean)}", class_="line", stroke_dasharray=look.dash))
     return tag("g", parts, class_=look.css, data_group=look.index)
 
 

@@ -3,8 +3,8 @@
 import html
 from collections.abc import Iterable
 
-VOID = ("meta", "br", "circle", "line", "path", "rect")
-"""Elements without content, of HTML and of SVG."""
+_VOID = ("meta",)
+"""Elements without an end. In SVG there are none: `<path>` would take in what follows it."""
 
 
 class Html(str):
@@ -32,7 +32,7 @@ def tag(name: str, /, *children: Child, **attributes: object) -> Html:
         text = f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
         words.append(key if value is True else f'{key}="{html.escape(text)}"')
     start = f"<{' '.join(words)}>"
-    return Html(start if name in VOID else f"{start}{join(children)}</{name}>")
+    return Html(start if name in _VOID else f"{start}{join(children)}</{name}>")
 
 
 def join(children: Iterable[Child]) -> Html:

@@ -9,10 +9,10 @@ from importlib.resources import files
 from cnnlab.tracking.comparison import Comparison
 from cnnlab.tracking.grids import COST_TITLES
 from cnnlab.tracking.report import tables
-from cnnlab.tracking.report.answer import answer, heading
+from cnnlab.tracking.report.answer import answer, heading, questions
 from cnnlab.tracking.report.figure import choice, figure
 from cnnlab.tracking.report.forest import Row, forest
-from cnnlab.tracking.report.lines import drawn, lines
+from cnnlab.tracking.report.lines import drawn, lines, second_half
 from cnnlab.tracking.report.markup import Child, Html, join, tag
 from cnnlab.tracking.report.palette import Look, looks
 from cnnlab.tracking.report.scatter import scatter
@@ -31,6 +31,7 @@ def page(comparison: Comparison) -> str:
         heading(comparison),
         answer(comparison),
         _warnings(comparison),
+        questions(comparison),
         _differences(comparison, own),
         _section("groups", "All groups", tables.groups_table(comparison, own), _table_words()),
         _curves(comparison, own),
@@ -102,7 +103,11 @@ def _differences(comparison: Comparison, own: Mapping[str, Look]) -> Html | None
         Row(
             label=p.group,
             text=f"{unit.number(p.mean, signed=True)} "
-            + (f"[{unit.number(p.interval[0])}, {unit.number(p.interval[1])}]" if p.interval else ""),
+            + (
+                f"[{unit.number(p.interval[0])}, {unit.number(p.interval[1])}]"
+                if p.interval
+                else ""
+            ),
             mean=(p.mean or 0.0) * unit.scale,
             interval=p.interval and (p.interval[0] * unit.scale, p.interval[1] * unit.scale),
             dots=[value * unit.scale for value in p.differences.values()],
@@ -159,6 +164,9 @@ def _curves(comparison: Comparison, own: Mapping[str, Look]) -> Html | None:
         if len(kept) < len(curves):
             words.append(f" {len(kept)} of {len(curves)} groups are drawn.")
         figures[key] = figure(partial(lines, key, kept, own), words)
+        late = second_half(kept)
+        if late:
+            figures[f"{key}, second half"] = figure(partial(lines, key, late, own), words)
     return _section("curves", "Learning curves", choice(figures, next(iter(figures)), "curve of"))
 
 

@@ -87,10 +87,12 @@ def _name(
     first, last, top, base = plot
     short = cut(text, min(160.0, (last - first) * 0.45))
     long = CHARACTER * len(short)
-    rise = (0, -14, 14, -28, 28, -42, 42)
+    rise = (-12, 12, 0, -26, 26, -40, 40)
     places = [(px + 10 if right else px - 10 - long, py + up) for up in rise for right in (1, 0)]
     boxes = [(a, b - 7, a + long, b + 7) for a, b in places]
-    inside = [b for b in boxes if b[0] >= first and b[2] <= last and b[1] >= top - 8 and b[3] <= base]
+    inside = [
+        b for b in boxes if b[0] >= first and b[2] <= last and b[1] >= top - 8 and b[3] <= base
+    ]
     free = [box for box in inside if not any(_overlap(box, other) for other in taken)]
     left_, high, _, low = (free or inside or boxes)[0]
     taken.append((left_, high, left_ + long, low))

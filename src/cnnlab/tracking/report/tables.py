@@ -49,7 +49,7 @@ def groups_table(comparison: Comparison, looks: Looks) -> Html:
             cells.append(Cell(p_text(own and own.p_holm), own and own.p_holm))
         cells += [Cell(cost_text(g.cost[name]), g.cost[name]) for name in costs]
         if front:
-            cells.append("on the front" if g.pareto else "")
+            cells.append("yes" if g.pareto else "")
         rows.append(Row(cells, looks[g.name].index))
     return table("groups", header, rows)
 
@@ -144,7 +144,7 @@ def left_out_table(comparison: Comparison) -> Html:
             [
                 out.group,
                 Cell(NONE if out.run.seed is None else str(out.run.seed), out.run.seed),
-                out.reason,
+                Cell(out.reason, css="words"),
                 out.run.name,
             ]
         )
@@ -170,4 +170,4 @@ def _tags(comparison: Comparison, g: Group) -> Child:
 def _setting(g: Group, key: str) -> Cell:
     value = g.settings.get(key)
     number = float(value) if isinstance(value, int | float) else None
-    return Cell(NONE if value is None else shown(value), number)
+    return Cell(NONE if value is None else shown(value), number, "words")
