@@ -54,7 +54,7 @@ def answer(comparison: Comparison) -> Html:
             tag("ul", lines, class_="summary"),
         ]
     count = len(comparison.warnings)
-    if count and len(verdicts) < 2:  # of several the warnings follow at once
+    if count and len(verdicts) == 1:  # else they follow at once
         words = "is a warning" if count == 1 else f"are {count} warnings"
         link = tag("a", f"There {words} about this comparison", href="#warnings")
         first.append(tag("p", "⚠ ", link, class_="caution"))
@@ -96,7 +96,7 @@ def _line(verdict: "Verdict", comparison: Comparison) -> Html:
         tag(
             "div",
             tag("span", _parts(verdict)[0], class_="finding"),
-            tag("span", " · ".join(effects)),
+            tag("p", [tag("span", words) for words in effects], class_="effects"),
         ),
         class_=_css(verdict),
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from cnnlab.tracking.report.markup import Child, Html, tag
 
-WIDE, NARROW = 920, 350
+WIDE, NARROW = 960, 350
 """Pixels. A chart that was only made smaller on a phone could not be read."""
 
 

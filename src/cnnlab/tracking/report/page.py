@@ -20,6 +20,8 @@ from cnnlab.tracking.report.units import Unit
 
 MOST_ROWS = 60
 """Of the chart of differences; the table has all."""
+_SORTED_FROM = 12
+"""Rows from which on the greatest comes first; fewer are in the order of the groups."""
 
 
 def page(comparison: Comparison) -> str:
@@ -99,6 +101,7 @@ def _differences(comparison: Comparison, own: Mapping[str, Look]) -> Html | None
     unit = Unit.of(comparison.metric)
     known = [p for p in comparison.paired if p.mean is not None]
     most = sorted(known, key=lambda p: -abs(p.mean or 0.0))[:MOST_ROWS]
+    most.sort(key=lambda p: -(p.mean or 0.0))
     rows = [
         Row(
             label=p.group,
@@ -115,8 +118,7 @@ def _differences(comparison: Comparison, own: Mapping[str, Look]) -> Html | None
             shape=own[p.group].shape,
             index=own[p.group].index,
         )
-        for p in known
-        if p in most
+        for p in (most if len(known) > _SORTED_FROM else known)
     ]
     up = comparison.higher_is_better
     draw = partial(

@@ -22,17 +22,17 @@ def groups_table(comparison: Comparison, looks: Looks) -> Html:
         "group",
         ("n", "seeds"),
         (unit.titled(comparison.metric), "mean over the seeds"),
-        ("± 95 %", "half of the 95 % t interval of the mean"),
+        ("±\u00a095\u00a0%", "half of the 95 % t interval of the mean"),
         ("sd", "sample standard deviation over the seeds"),
     ]
     if comparison.paired:
         less = f"difference{',' + unit.difference if unit.difference else ''}"
         header.append((less, f"mean of group less {comparison.baseline}, seed by seed"))
         header.append(("p Holm", "two-sided paired t, after Holm's correction over the groups"))
-    header += [(COST_TITLES[name], "mean over the runs") for name in costs]
+    costs_header = [(COST_TITLES[name], "mean over the runs") for name in costs]
     front = several and comparison.cost in costs
-    if front:
-        header.append("front")
+    # The front is about the first cost.
+    header += [*costs_header[:1], *["front"] * front, *costs_header[1:]]
     rows = []
     for g in comparison.groups:
         half = None if g.interval is None else g.interval[1] - g.interval[0]
@@ -47,9 +47,8 @@ def groups_table(comparison: Comparison, looks: Looks) -> Html:
             own = paired.get(g.name)
             cells.append(Cell(unit.number(own and own.mean, signed=True), own and own.mean))
             cells.append(Cell(p_text(own and own.p_holm), own and own.p_holm))
-        cells += [Cell(cost_text(g.cost[name]), g.cost[name]) for name in costs]
-        if front:
-            cells.append("yes" if g.pareto else "")
+        prices = [Cell(cost_text(g.cost[name]), g.cost[name]) for name in costs]
+        cells += [*prices[:1], *["yes" if g.pareto else ""] * front, *prices[1:]]
         rows.append(Row(cells, looks[g.name].index))
     return table("groups", header, rows)
 
@@ -68,7 +67,7 @@ def paired_table(comparison: Comparison, looks: Looks) -> Html:
         "group",
         ("n", "seeds that both have"),
         (less, f"mean of group less {comparison.baseline}"),
-        ("± 95 %", "half of the 95 % interval of Student's paired t"),
+        ("±\u00a095\u00a0%", "half of the 95 % interval of Student's paired t"),
         ("sd", "sample standard deviation of the differences"),
         ("p", "two-sided paired t"),
         ("p Holm", "after Holm's correction over these rows"),
