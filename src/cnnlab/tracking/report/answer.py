@@ -232,7 +232,7 @@ def _without_claim(comparison: Comparison) -> Html:
 def _spread(g: Group, unit: Unit) -> str:
     if g.interval is None:
         return f", {g.n} seed{'s' * (g.n != 1)}"
-    return f" ± {unit.half(g.interval)} (95 % interval over {g.n} seeds)"
+    return f" (95 % interval {unit.between(g.interval)} over {g.n} seeds)"
 
 
 def _against(paired: Paired, unit: Unit) -> str:

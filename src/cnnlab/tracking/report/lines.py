@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from cnnlab.tracking.comparison import Curve
 from cnnlab.tracking.report.axes import Axis, bottom, left
-from cnnlab.tracking.report.labels import cut, spread
+from cnnlab.tracking.report.labels import CHARACTER, cut, spread
 from cnnlab.tracking.report.markup import Html, tag
 from cnnlab.tracking.report.palette import Look, mark
 from cnnlab.tracking.report.units import Unit
@@ -30,7 +30,9 @@ def lines(key: str, curves: Sequence[Curve], looks: Mapping[str, Look], width: i
     """
     wide = width > 500
     unit, by_epoch = Unit.of(key), epochs_count(curves)
-    room = 150.0 if wide else 84.0
+    named = [curve for curve in curves if looks[curve.group].stands_out]
+    longest = CHARACTER * max((len(curve.group) for curve in named), default=0)
+    room = 24 + min(longest, 180.0 if wide else 72.0)
     top, base, first, last = 30.0, 340.0 if wide else 270.0, 56.0, width - room
     values = [v * unit.scale for curve in curves for v in (*curve.low, *curve.high)]
     y = Axis.around(values, base, top)
@@ -42,14 +44,13 @@ def lines(key: str, curves: Sequence[Curve], looks: Mapping[str, Look], width: i
     back_first = sorted(curves, key=lambda curve: looks[curve.group].stands_out)
     for curve in back_first:
         parts.append(_curve(curve, looks[curve.group], x, y, unit.scale, by_epoch, wide))
-    named = [curve for curve in curves if looks[curve.group].stands_out]
     ends = [y(curve.mean[-1] * unit.scale) for curve in named]
     for curve, high in zip(named, spread(ends, 15.0, top, base), strict=True):
         look = looks[curve.group]
         label = tag(
             "text",
             tag("title", curve.group),
-            cut(curve.group, room - 20),
+            cut(curve.group, room - 22),
             x=last + 20,
             y=high + 4,
             class_="name",
@@ -71,7 +72,8 @@ def lines(key: str, curves: Sequence[Curve], looks: Mapping[str, Look], width: i
 def drawn(curves: Sequence[Curve], looks: Mapping[str, Look]) -> list[Curve]:
     """At most `MOST_LINES`, those that stand out among them."""
     order = sorted(curves, key=lambda curve: not looks[curve.group].stands_out)[:MOST_LINES]
-    return [curve for curve in curves if curve in order]
+    kept = {curve.group for curve in order}
+    return [curve for curve in curves if curve.group in kept]
 
 
 def second_half(curves: Sequence[Curve]) -> list[Curve]:

@@ -35,7 +35,7 @@ def page(comparison: Comparison) -> str:
         _warnings(comparison),
         questions(comparison),
         _differences(comparison, own),
-        _section("groups", "All groups", tables.groups_table(comparison, own), _table_words()),
+        _section("groups", "All groups", tables.groups_table(comparison, own), _table_words(comparison)),
         _curves(comparison, own),
         _costs(comparison, own),
         _config(comparison, own),
@@ -145,13 +145,16 @@ def _differences(comparison: Comparison, own: Mapping[str, Look]) -> Html | None
     )
 
 
-def _table_words() -> Html:
-    return tag(
-        "p",
-        "Press a title to sort. Means are over the seeds; difference and p are against the "
-        "baseline, seed by seed; front: no other group is as good at less cost.",
-        class_="caption",
-    )
+def _table_words(comparison: Comparison) -> Html | None:
+    words = []
+    if comparison.baseline is not None:
+        words.append(f"Difference and p are against {comparison.baseline}, seed by seed.")
+    if any(g.pareto for g in comparison.groups):
+        title = COST_TITLES[comparison.cost]
+        words.append(f"Front: no other group is as good at less {title}, or better at the same.")
+    if not words or len(comparison.groups) < 2:
+        return None
+    return tag("p", " ".join(["Press a title to sort.", *words]), class_="caption")
 
 
 def _curves(comparison: Comparison, own: Mapping[str, Look]) -> Html | None:
