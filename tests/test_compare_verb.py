@@ -75,7 +75,7 @@ def test_watch_waits_for_the_first_run(made_run, write_run, tmp_path, capsys, mo
         (["{study}", "--by"], "expected one argument"),
         (["{study}", "--by", "gruops"], "did you mean 'groups'?"),
         (["{study}", "--cost", "macs"], "--cost macs: must be one of"),
-        (["{study}", "--metric", "top1"], "--metric top1: no run has it"),
+        (["{study}", "--metric", "top1"], "metric top1: no finished run has it"),
         (["{study}x"], "no such folder; did you mean 'study'?"),
         (["{study}", "--watch"], "--watch: no plan.json"),
     ],

@@ -28,7 +28,8 @@ def choose(runs: Sequence[RunData], named: str | None) -> str:
     if named is not None:
         if named not in candidates:
             raise UserError(
-                f"--metric {named}: no run has it{nearest(named, candidates)} (there are: {listed})"
+                f"metric {named}: no finished run has it{nearest(named, candidates)} "
+                f"(--metric takes one of: {listed})"
             )
         return named
     usual = [key for key in PREFERRED if key in candidates]

@@ -70,7 +70,7 @@ def _multirun(folder: Path, ablation: dict[str, Any] | None, plan: Mapping[str, 
         keys = {key_of(word) for words in ablation["arms"].values() for word in words}
         keys |= {ablation["hold"]["solve"]} if ablation.get("hold") else set()
         keys |= set(ablation.get("tune") or {})
-        name, arms = str(ablation["name"]), list(ablation["arms"])
+        name, arms = str(plan.get("name") or ablation["name"]), list(ablation["arms"])
         return Multirun(folder, name, ablation, arms, frozenset(keys), ablation["metric"], jobs)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError(
