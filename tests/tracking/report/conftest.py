@@ -101,14 +101,11 @@ def study(a_run, tmp_path):
             for arm, g in ARMS.items()
             for seed in range(seeds)
         ]
-        return compared(runs)
+        return compare(runs, metric=None, cost="gmacs", by=None, baseline=None)
 
+    make.contrast = contrast
     return make
 
 
 def contrast(name, weights, expect="positive", rank=False):
     return {"name": name, "weights": weights, "expect": expect, "rank": rank}
-
-
-def compared(runs, metric=None, cost="gmacs", by=None, baseline=None):
-    return compare(runs, metric=metric, cost=cost, by=by, baseline=baseline)

@@ -9,13 +9,13 @@ from cnnlab.tracking.comparison import Comparison, Group, Paired
 from cnnlab.tracking.report.figure import figure
 from cnnlab.tracking.report.forest import Row, forest
 from cnnlab.tracking.report.markup import Html, tag
-from cnnlab.tracking.report.units import PLAIN, Unit, p_text
+from cnnlab.tracking.report.units import CORRELATION, Unit, p_text
 
 if TYPE_CHECKING:
-    from cnnlab.tracking.contrasts import Verdict
+    from cnnlab.tracking.contrasts import Outcome, Verdict
 
-_SIGNS = {"supported": "✓", "contradicted": "✗", "not resolved": "?"}
-_MEANING = {
+_SIGNS: "dict[Outcome, str]" = {"supported": "✓", "contradicted": "✗", "not resolved": "?"}
+_MEANING: "dict[Outcome, str]" = {
     "supported": "the runs agree with the claim",
     "contradicted": "the runs show the opposite of the claim",
     "not resolved": "the runs are too few or too noisy to tell",
@@ -44,20 +44,15 @@ def answer(comparison: Comparison) -> Html:
     if not verdicts:
         first = [_without_claim(comparison)]
     elif len(verdicts) == 1:
-        first = [_card(verdicts[0], comparison)]
+        first = [_card(verdicts[0], comparison, len(comparison.warnings))]
     else:
         counts = Counter(verdict.outcome for verdict in verdicts)
-        words = ", ".join(f"{counts[o]} {o}" for o in _SIGNS if counts[o])
+        words = ", ".join(f"{counts[own]} {own}" for own in _SIGNS if counts[own])
         lines = [_line(verdict, comparison) for verdict in verdicts]
         first = [
             tag("p", f"Put to the runs as {len(verdicts)} questions: {words}.", class_="sum"),
             tag("ul", lines, class_="summary"),
         ]
-    count = len(comparison.warnings)
-    if count and len(verdicts) == 1:  # else they follow at once
-        words = "is a warning" if count == 1 else f"are {count} warnings"
-        link = tag("a", f"There {words} about this comparison", href="#warnings")
-        first.append(tag("p", "⚠ ", link, class_="caution"))
     return tag("section", first, aria_label="answer")
 
 
@@ -102,7 +97,8 @@ def _line(verdict: "Verdict", comparison: Comparison) -> Html:
     )
 
 
-def _card(verdict: "Verdict", comparison: Comparison) -> Html:
+def _card(verdict: "Verdict", comparison: Comparison, warnings: int = 0) -> Html:
+    """All of a verdict; `warnings` are counted in it where they stand far below its outcome."""
     unit = _unit(verdict, comparison)
     finding, facts = _parts(verdict)
     badge = tag(
@@ -116,6 +112,7 @@ def _card(verdict: "Verdict", comparison: Comparison) -> Html:
         "article",
         tag("p", verdict.contrast.name, class_="question"),
         badge,
+        _caution(warnings) if warnings else None,
         tag("p", finding, class_="finding"),
         _figures(verdict, comparison, unit),
         _strip(verdict, comparison, unit),
@@ -124,8 +121,13 @@ def _card(verdict: "Verdict", comparison: Comparison) -> Html:
     )
 
 
+def _caution(count: int) -> Html:
+    words = f"{count} warning{'s' * (count != 1)}: unfair or incomplete"
+    return tag("p", "⚠ ", tag("a", words, href="#warnings"), class_="caution")
+
+
 def _unit(verdict: "Verdict", comparison: Comparison) -> Unit:
-    return PLAIN if verdict.contrast.rank else Unit.of(comparison.metric)
+    return CORRELATION if verdict.contrast.rank else Unit.of(comparison.metric)
 
 
 def _css(verdict: "Verdict") -> str:
@@ -185,7 +187,11 @@ def _strip(verdict: "Verdict", comparison: Comparison, unit: Unit) -> Html | Non
     )
     positive = verdict.contrast.expect == "positive"
     sides = ("against", "as claimed")
-    title = "correlation" if verdict.contrast.rank else _effect_title(comparison.metric, unit)
+    title = (
+        "correlation"
+        if verdict.contrast.rank
+        else unit.titled_change(f"effect on {comparison.metric}")
+    )
     draw = partial(
         forest,
         [row],
@@ -197,10 +203,6 @@ def _strip(verdict: "Verdict", comparison: Comparison, unit: Unit) -> Html | Non
     words = ["◆ mean", "● one seed", *["bar: 95 % interval"] * (verdict.interval is not None)]
     words += ["▽ published"] * (verdict.published is not None)
     return figure(draw, "; ".join(words))
-
-
-def _effect_title(metric: str, unit: Unit) -> str:
-    return f"effect on {metric}" + (f",{unit.difference}" if unit.difference else "")
 
 
 def _without_claim(comparison: Comparison) -> Html:

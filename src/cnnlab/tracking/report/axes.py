@@ -49,7 +49,9 @@ class Axis:
     def ticks(self, most: int) -> list[tuple[float, str]]:
         """At most about `most` round values within the axis, and how to write them."""
         if self.log:
-            exponents = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)))
+            exponents = range(
+                math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1
+            )
             for digits in ((1, 2, 5), (1, 3), (1,)):
                 marks = [d * 10.0**e for e in exponents for d in digits]
                 marks = [mark for mark in marks if self.low <= mark <= self.high]

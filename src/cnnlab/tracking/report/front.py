@@ -12,16 +12,12 @@ def front(groups: Sequence[Group], cost: str, higher_is_better: bool) -> list[Gr
     """
     sign = 1 if higher_is_better else -1
     known = [
-        (c, sign * g.mean, g)
+        (price, -sign * g.mean, g)
         for g in groups
-        if (c := g.cost[cost]) is not None and g.mean is not None
+        if (price := g.cost[cost]) is not None and g.mean is not None
     ]
-    kept = [
-        (price, good, own)
-        for price, good, own in known
-        if not any(
-            other <= price and theirs >= good and (other < price or theirs > good)
-            for other, theirs, _ in known
-        )
-    ]
-    return [own for _, _, own in sorted(kept, key=lambda item: item[:2])]
+    kept: list[tuple[float, float, Group]] = []
+    for price, badness, own in sorted(known, key=lambda item: item[:2]):
+        if not kept or badness < kept[-1][1] or (price, badness) == kept[-1][:2]:
+            kept.append((price, badness, own))
+    return [own for _, _, own in kept]

@@ -35,7 +35,9 @@ def page(comparison: Comparison) -> str:
         _warnings(comparison),
         questions(comparison),
         _differences(comparison, own),
-        _section("groups", "All groups", tables.groups_table(comparison, own), _table_words(comparison)),
+        _section(
+            "groups", "All groups", tables.groups_table(comparison, own), _table_words(comparison)
+        ),
         _curves(comparison, own),
         _costs(comparison, own),
         _config(comparison, own),
@@ -124,8 +126,7 @@ def _differences(comparison: Comparison, own: Mapping[str, Look]) -> Html | None
     draw = partial(
         forest,
         rows,
-        title=f"difference in {comparison.metric}"
-        + (f",{unit.difference}" if unit.difference else ""),
+        title=unit.titled_change(f"difference in {comparison.metric}"),
         sides=("worse", "better") if up else ("better", "worse"),
         good=1 if up else -1,
         name=f"paired differences from {comparison.baseline}",

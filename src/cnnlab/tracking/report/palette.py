@@ -68,7 +68,9 @@ def mark(shape: str, x: float, y: float, size: float = 5.0) -> Html:
 
 
 def swatch(look: Look) -> Html:
-    """The shape in its colour, to stand before a name in a table."""
+    """The shape in its colour, to stand before a name in a table; a gap for a grey group."""
+    if not look.stands_out:
+        return tag("svg", class_="swatch", aria_hidden="true")
     own = tag("g", mark(look.shape, 7.0, 7.0), class_=look.css)
     return tag("svg", own, class_="swatch", viewBox="0 0 14 14", aria_hidden="true")
 

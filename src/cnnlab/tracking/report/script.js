@@ -39,8 +39,8 @@ for (const table of document.querySelectorAll("table")) {
 
 // page.html#sort=groups,2,descending
 const asked = /^#sort=([\w-]+),(\d+),(ascending|descending)$/.exec(location.hash);
-const target = asked && document.getElementById(asked[1]);
-if (target && target.tHead && Number(asked[2]) < target.tHead.rows[0].cells.length) {
+const target = asked && document.getElementById(`${asked[1]}-table`);
+if (target && Number(asked[2]) < target.tHead.rows[0].cells.length) {
   sortBy(target, Number(asked[2]), asked[3] === "descending");
 }
 
@@ -67,7 +67,9 @@ for (const element of document.querySelectorAll("[data-group]")) {
   element.addEventListener("pointerleave", () => light(undefined));
 }
 
-// What is folded would be missing on paper.
+// What is folded would be missing on paper, where nobody wants pages of single runs.
 addEventListener("beforeprint", () => {
-  for (const details of document.querySelectorAll("details")) details.open = true;
+  for (const details of document.querySelectorAll("details")) {
+    if (details.querySelectorAll("tr").length <= 60) details.open = true;
+  }
 });

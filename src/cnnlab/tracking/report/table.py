@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cnnlab.tracking.grids import NONE
 from cnnlab.tracking.report.markup import Child, Html, join, tag
-from cnnlab.tracking.report.units import NONE
 
 _SCROLLS_FROM = 25
 """Rows from which on a table scrolls in a window of its own on a screen."""
@@ -54,7 +54,7 @@ def table(id: str, header: Sequence[str | tuple[str, str]], rows: Sequence[Row])
         tag("tr", map(_cell, row.cells, numbers), data_group=row.index, class_=row.css)
         for row in rows
     ]
-    own = tag("table", tag("thead", tag("tr", heads)), tag("tbody", body), id=id)
+    own = tag("table", tag("thead", tag("tr", heads)), tag("tbody", body), id=f"{id}-table")
     long = " long" if len(rows) >= _SCROLLS_FROM else ""
     return tag("div", own, class_=f"scroll{long}", tabindex="0", role="group", aria_label=id)
 

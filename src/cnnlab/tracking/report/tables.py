@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 from cnnlab.tracking.comparison import COSTS, Comparison, Group
-from cnnlab.tracking.grids import COST_TITLES
+from cnnlab.tracking.grids import COST_TITLES, NONE
 from cnnlab.tracking.naming import shown
 from cnnlab.tracking.report.markup import Child, Html, tag
 from cnnlab.tracking.report.palette import Look, swatch
 from cnnlab.tracking.report.table import Cell, Row, table
-from cnnlab.tracking.report.units import NONE, Unit, cost_text, p_text
+from cnnlab.tracking.report.units import Unit, cost_text, p_text
 
 Looks = Mapping[str, Look]
 
@@ -26,8 +26,8 @@ def groups_table(comparison: Comparison, looks: Looks) -> Html:
         ("sd", "sample standard deviation over the seeds"),
     ]
     if comparison.paired:
-        less = f"difference{',' + unit.difference if unit.difference else ''}"
-        header.append((less, f"mean of group less {comparison.baseline}, seed by seed"))
+        title = unit.titled_change("difference")
+        header.append((title, f"mean of group less {comparison.baseline}, seed by seed"))
         header.append(("p Holm", "two-sided paired t, after Holm's correction over the groups"))
     costs_header = [(COST_TITLES[name], "mean over the runs") for name in costs]
     front = several and comparison.cost in costs
@@ -37,7 +37,7 @@ def groups_table(comparison: Comparison, looks: Looks) -> Html:
     for g in comparison.groups:
         half = None if g.interval is None else g.interval[1] - g.interval[0]
         cells: list[Cell | str] = [
-            Cell([swatch(looks[g.name]), group_name(g.name), _tags(comparison, g)], css="group"),
+            _group(looks, g.name, _tags(comparison, g)),
             Cell(str(g.n), g.n),
             Cell(unit.number(g.mean), g.mean, "best" if g.best else None),
             Cell(unit.half(g.interval), half),
@@ -45,8 +45,8 @@ def groups_table(comparison: Comparison, looks: Looks) -> Html:
         ]
         if comparison.paired:
             own = paired.get(g.name)
-            cells.append(Cell(unit.number(own and own.mean, signed=True), own and own.mean))
-            cells.append(Cell(p_text(own and own.p_holm), own and own.p_holm))
+            less, p = (own.mean, own.p_holm) if own else (None, None)
+            cells += [Cell(unit.number(less, signed=True), less), Cell(p_text(p), p)]
         prices = [Cell(cost_text(g.cost[name]), g.cost[name]) for name in costs]
         cells += [*prices[:1], *["yes" if g.pareto else ""] * front, *prices[1:]]
         rows.append(Row(cells, looks[g.name].index))
@@ -62,11 +62,10 @@ def known_costs(comparison: Comparison) -> list[str]:
 def paired_table(comparison: Comparison, looks: Looks) -> Html:
     """A row for every group but the baseline."""
     unit = Unit.of(comparison.metric)
-    less = f"difference{',' + unit.difference if unit.difference else ''}"
     header: list[str | tuple[str, str]] = [
         "group",
         ("n", "seeds that both have"),
-        (less, f"mean of group less {comparison.baseline}"),
+        (unit.titled_change("difference"), f"mean of group less {comparison.baseline}"),
         ("±\u00a095\u00a0%", "half of the 95 % interval of Student's paired t"),
         ("sd", "sample standard deviation of the differences"),
         ("p", "two-sided paired t"),
@@ -80,7 +79,7 @@ def paired_table(comparison: Comparison, looks: Looks) -> Html:
         rows.append(
             Row(
                 [
-                    Cell([swatch(looks[own.group]), group_name(own.group)], css="group"),
+                    _group(looks, own.group),
                     Cell(str(own.n), own.n),
                     Cell(unit.number(own.mean, signed=True), own.mean),
                     Cell(unit.half(own.interval), half),
@@ -105,7 +104,7 @@ def settings_table(comparison: Comparison, looks: Looks) -> Html:
     rows = [
         Row(
             [
-                Cell([swatch(looks[g.name]), group_name(g.name)], css="group"),
+                _group(looks, g.name),
                 *(_setting(g, key) for key in keys),
             ],
             looks[g.name].index,
@@ -118,14 +117,21 @@ def settings_table(comparison: Comparison, looks: Looks) -> Html:
 def runs_table(comparison: Comparison, looks: Looks) -> Html:
     """Every run that counts."""
     unit = Unit.of(comparison.metric)
-    header = ["group", "seed", (unit.titled(comparison.metric), ""), "run", "commit", "started"]
+    header: list[str | tuple[str, str]] = [
+        "group",
+        "seed",
+        (unit.titled(comparison.metric), "of the run"),
+        "run",
+        "commit",
+        "started",
+    ]
     rows = []
     for g in comparison.groups:
         for point in g.points:
             run, git = point.run, point.run.git or {}
             commit = str(git.get("commit") or "")[:7] + "+" * bool(git.get("dirty"))
             cells: list[Cell | str] = [
-                Cell([swatch(looks[g.name]), group_name(g.name)], css="group"),
+                _group(looks, g.name),
                 Cell(NONE if run.seed is None else str(run.seed), run.seed),
                 Cell(unit.number(point.value), point.value),
                 run.name,
@@ -152,13 +158,15 @@ def left_out_table(comparison: Comparison) -> Html:
     return table("left-out", ["group", "seed", "why", "run"], rows)
 
 
-def group_name(name: str) -> Html:
-    return tag("span", name, class_="group-name")
-
-
 def moment(text: object) -> str:
     """`2026-01-02 03:04` of an ISO 8601 time; what is none as it is."""
     return NONE if not text else str(text)[:16].replace("T", " ")
+
+
+def _group(looks: Looks, name: str, tags: Child = None) -> Cell:
+    """The first cell of a group's row."""
+    who = tag("span", swatch(looks[name]), tag("span", name), class_="who")
+    return Cell([who, tags], css="group")
 
 
 def _tags(comparison: Comparison, g: Group) -> Child:

@@ -3,10 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from cnnlab.tracking.grids import NONE
 from cnnlab.tracking.verdict_sentence import is_share
-
-NONE = "–"
-"""Stands for what was not measured, is not finite or cannot be had."""
 
 
 @dataclass(frozen=True)
@@ -17,25 +15,29 @@ class Unit:
         scale: what a value is multiplied by before it is shown or drawn.
         level: behind a value.
         difference: behind a difference of values.
+        decimals: None: four digits.
     """
 
     scale: float
     level: str
     difference: str
+    decimals: int | None
 
     @classmethod
     def of(cls, metric: str) -> "Unit":
         """Percent for a share of 1, else the number as it is."""
-        return cls(100.0, " %", " points") if is_share(metric) else cls(1.0, "", "")
+        return cls(100.0, " %", " points", 2) if is_share(metric) else cls(1.0, "", "", None)
 
     def number(self, value: float | None, signed: bool = False) -> str:
-        """Without its unit; two decimals of a percentage, else four digits."""
+        """Without its unit; what would round to nothing has its first digit."""
         if value is None or not math.isfinite(value):
             return NONE
         sign, shown = "+" if signed else "", value * self.scale
-        if self.scale == 1.0:
+        if self.decimals is None:
             return f"{shown:{sign}.4g}"
-        return f"{shown:{sign}.2f}" if abs(shown) >= 0.005 or not shown else f"{shown:{sign}.1g}"
+        if shown and abs(shown) < 0.5 * 10**-self.decimals:
+            return f"{shown:{sign}.1g}"
+        return f"{shown:{sign}.{self.decimals}f}"
 
     def value(self, value: float | None) -> str:
         """`91.00 %`."""
@@ -61,8 +63,12 @@ class Unit:
         """`test/top1, %`: of an axis or a column."""
         return f"{metric},{self.level}" if self.level else metric
 
+    def titled_change(self, words: str) -> str:
+        """`difference, points`: of an axis or a column of differences."""
+        return f"{words},{self.difference}" if self.difference else words
 
-PLAIN = Unit(1.0, "", "")
+
+CORRELATION = Unit(1.0, "", "", 2)
 
 
 def p_text(p: float | None) -> str:
@@ -76,4 +82,4 @@ def cost_text(value: float | None) -> str:
     """Four digits."""
     if value is None or not math.isfinite(value):
         return NONE
-    return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+    return f"{value:#.4g}".rstrip(".") if abs(value) < 1e4 else f"{value:,.0f}"
