@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from cnnlab.tracking.compare import compare
 from cnnlab.tracking.report import write_report
 
 BROWSER = next(
@@ -16,33 +17,36 @@ BROWSER = next(
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium, chromium-browser or Chrome")
 
 PROBE = """
-const found = { width: innerWidth, page: document.documentElement.scrollWidth };
-const column = (table, index) =>
-  Array.from(document.querySelectorAll(`#${table} tbody tr`), (row) => row.cells[index].innerText);
-const shown = () =>
-  Array.from(document.querySelectorAll("#curves .option"))
-    .filter((own) => own.offsetParent !== null).map((own) => own.dataset.title);
-found.before = column("groups", 2);
-const press = (index) => document.querySelectorAll("#groups th button")[index].click();
-press(2); found.once = column("groups", 2);
-press(2); found.twice = column("groups", 2);
-press(6); found.holm = column("groups", 6);
-press(0); found.names = column("groups", 0);
-found.sorted = document.querySelectorAll("#groups th[aria-sort]").length;
+const column = (index) => Array.from(
+  document.querySelectorAll("#groups-table tbody tr"), (row) => row.cells[index].innerText);
+const shown = () => Array.from(document.querySelectorAll("#curves .option"))
+  .filter((own) => own.offsetParent !== null).map((own) => own.dataset.title);
+const press = (index) => document.querySelectorAll("#groups-table th button")[index].click();
+found.before = column(2);
+press(2); found.once = column(2);
+press(2); found.twice = column(2);
+press(6); found.holm = column(6);
+press(0); found.names = column(0);
+found.sorted = document.querySelectorAll("#groups-table th[aria-sort]").length;
 found.first = shown();
 const select = document.querySelector("#curves select");
 select.value = "train/loss"; select.dispatchEvent(new Event("change"));
 found.second = shown();
-found.svg = Array.from(document.querySelectorAll("svg[role=img]"))
-  .map((svg) => svg.getBoundingClientRect()).filter((box) => box.width > 0)
-  .map((box) => [box.left, box.right]);
-found.small = Array.from(document.querySelectorAll("svg text"))
-  .map((own) => own.getBoundingClientRect().height).filter((height) => height > 0);
-document.querySelector('#groups tr[data-group="2"]').dispatchEvent(new Event("pointerenter"));
+document.querySelector('#groups-table tr[data-group="2"]')
+  .dispatchEvent(new Event("pointerenter"));
 found.lit = document.querySelectorAll("svg .lit").length;
-found.title = document.title;
+"""
+"""A user: presses titles, chooses a curve, points at a row."""
+
+SIZES = """
+found.width = innerWidth;
+found.page = document.documentElement.scrollWidth;
+const boxes = (what) => Array.from(document.querySelectorAll(what))
+  .map((own) => own.getBoundingClientRect()).filter((box) => box.width > 0);
+found.charts = boxes("svg[role=img]").map((box) => [box.left, box.right]);
+found.heights = boxes("svg text").map((box) => box.height);
 const out = document.createElement("pre");
-out.id = "probe"; out.textContent = JSON.stringify(found);
+out.className = "probe"; out.textContent = JSON.stringify(found);
 parent.document.body.append(out);
 """
 
@@ -50,7 +54,14 @@ parent.document.body.append(out);
 def browse(address, tmp_path):
     """The page's elements after its script ran, and what the console says."""
     words = [
-        *(BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"),
+        *(
+            BROWSER,
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+        ),
         *("--disable-extensions", "--disable-background-networking", "--enable-logging=stderr"),
         *(f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1280,2000", "--dump-dom"),
     ]
@@ -82,24 +93,25 @@ def test_opened_as_it_is(study, tmp_path):
     assert dom.count('class="option chosen"') == 2
 
 
-def test_used_on_a_phone(study, tmp_path):
-    comparison = study()
-    comparison.warnings.append("a_line_without_a_blank_" * 10)
-    path = tmp_path / "report.html"
-    write_report(comparison, path)
-    # The page lets no foreign script run: its policy makes way for the probe.
-    text = re.sub(r"<meta http-equiv[^>]*>", "", path.read_text())
-    text = text.replace("</body>", f"<script>{PROBE}</script></body>")
-    # A window of the browser is at least 500 pixels wide.
-    frame = f'<iframe srcdoc="{html.escape(text)}" style="width:390px;height:2000px;border:0">'
-    path.write_text(f"<!DOCTYPE html><meta charset=utf-8><body>{frame}</iframe>")
+def test_used_on_a_phone(study, a_run, tmp_path):
+    names = "a_backbone_with_quite_a_long_name_of_forty_characters"
+    runs = [a_run(g, s, keys={"model.name": f"{names}{g}"}) for g in (1, 8) for s in (0, 1)]
+    other = compare(runs, metric=None, cost="gmacs", by=None, baseline=None)
+    other.warnings.append("a_line_without_a_blank_" * 10)
+    frames = [framed(study(), tmp_path, PROBE + SIZES), framed(other, tmp_path, SIZES)]
+    path = tmp_path / "phone.html"
+    path.write_text(f"<!DOCTYPE html><meta charset=utf-8><body>{''.join(frames)}")
     dom, console = browse(f"file://{path}", tmp_path)
     assert console == []
-    found = json.loads(html.unescape(re.search(r'<pre id="probe">(.*?)</pre>', dom)[1]))
-    assert found["width"] == 390
-    assert found["page"] <= 390  # nothing to scroll sideways but tables in their boxes
-    assert all(0 <= left < right <= 390 for left, right in found["svg"])
-    assert min(found["small"]) >= 12  # pixels: text of charts can be read
+    probes = re.findall(r'<pre class="probe">(.*?)</pre>', dom)
+    both = [json.loads(html.unescape(text)) for text in probes]
+    assert len(both) == 2
+    for found in both:
+        assert found["width"] == 390
+        assert found["page"] <= 390  # nothing to scroll sideways but tables in their boxes
+        assert all(0 <= left < right <= 390 for left, right in found["charts"])
+        assert min(found["heights"]) >= 12  # pixels: the text of charts can be read
+    found = next(found for found in both if "once" in found)
     assert len(found["before"]) == 5
     means = [float(text) for text in found["before"]]
     assert [float(text) for text in found["once"]] == sorted(means, reverse=True)
@@ -109,3 +121,14 @@ def test_used_on_a_phone(study, tmp_path):
     assert found["sorted"] == 1
     assert (found["first"], found["second"]) == (["val/top1"], ["train/loss"])
     assert found["lit"] > 0
+
+
+def framed(comparison, tmp_path, probe):
+    """The report in a frame as wide as a phone; a window of the browser cannot be so narrow."""
+    path = tmp_path / "report.html"
+    write_report(comparison, path)
+    # The page lets no foreign script run: its policy makes way for the probe.
+    text = re.sub(r"<meta http-equiv[^>]*>", "", path.read_text())
+    text = text.replace("</body>", f"<script>{{const found = {{}};{probe}}}</script></body>")
+    style = "width:390px;height:2000px;border:0"
+    return f'<iframe srcdoc="{html.escape(text)}" style="{style}"></iframe>'

@@ -56,7 +56,7 @@ def test_labels_lie_apart_and_are_moved_little():
 
 def test_names_are_cut_in_the_middle():
     assert cut("short", 100) == "short"
-    text = cut("resnext50_32x4d groups=32", 72)
+    text = cut("resnext50_32x4d groups=32", 78)
     assert len(text) == 10
     assert text.startswith("resn")
     assert text.endswith("ps=32")
@@ -110,7 +110,7 @@ def test_forest_puts_everything_where_it_belongs():
     assert float(shaded[1]) == zero
     assert zero + float(shaded[2]) <= 350
     # The words have room at both sides.
-    assert zero > 7.2 * len("← against")
+    assert zero > 7.8 * len("← against")
 
 
 def test_an_interval_far_beyond_the_dots_ends_in_arrows():

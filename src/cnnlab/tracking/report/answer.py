@@ -80,6 +80,8 @@ def _line(verdict: "Verdict", comparison: Comparison) -> Html:
     effects = [f"measured {unit.change(verdict.estimate)}"]
     if verdict.published is not None:
         effects.append(f"published {unit.change(verdict.published)}")
+    if verdict.n_to_resolve is not None:
+        effects.append(f"about {verdict.n_to_resolve} seeds would resolve it")
     return tag(
         "li",
         _sign(verdict),

@@ -18,17 +18,16 @@ def figure(draw: Callable[[int], Html], caption: Child = None) -> Html:
     )
 
 
-def choice(figures: Mapping[str, Html], first: str, what: str) -> Html:
-    """One of `figures` at a time, by title; without JavaScript all, one below the other.
+def choice(figures: Mapping[str, Html], what: str) -> Html:
+    """One of `figures` at a time, the first at first; without JavaScript all of them.
 
     Args:
         figures: by title.
-        first: the title of the one that is shown at first.
         what: is chosen, such as `cost`.
     """
     if len(figures) == 1:
         return next(iter(figures.values()))
-    options = [tag("option", title, selected=title == first) for title in figures]
+    options = [tag("option", title) for title in figures]
     picker = tag("label", f"{what} ", tag("select", options), class_="picker")
     shown = [
         tag("div", tag("h3", title), own, class_="option", data_title=title)

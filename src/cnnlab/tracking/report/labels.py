@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-CHARACTER = 7.2
+CHARACTER = 7.8
 """Pixels of a character of a chart's text at 13 pixels, a little more than the mean."""
 
 

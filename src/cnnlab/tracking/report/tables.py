@@ -159,8 +159,9 @@ def left_out_table(comparison: Comparison) -> Html:
 
 
 def moment(text: object) -> str:
-    """`2026-01-02 03:04` of an ISO 8601 time; what is none as it is."""
-    return NONE if not text else str(text)[:16].replace("T", " ")
+    """`2026-01-02 03:04 UTC` of an ISO 8601 time."""
+    zone = " UTC" if str(text).endswith("+00:00") else ""
+    return str(text)[:16].replace("T", " ") + zone if text else NONE
 
 
 def _group(looks: Looks, name: str, tags: Child = None) -> Cell:
