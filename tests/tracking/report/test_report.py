@@ -37,7 +37,7 @@ class Page(HTMLParser):
             self.rows.append([])
         elif tag in ("td", "th"):
             self.rows[-1].append(("", known.get("data-sort")))
-        if tag != "meta":
+        if tag not in ("meta", "wbr"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -202,7 +202,8 @@ def test_names_are_no_markup(a_run, made_run, page, study):
         comparison.meta = dataclasses.replace(comparison.meta, **meta)
         return page(comparison)
 
-    evil, good = named(EVIL), named(["a" * len(name) for name in EVIL])
+    # Names may be broken behind some signs; else every sign becomes a letter.
+    evil, good = named(EVIL), named([re.sub(r"[^_=.,/]", "a", name) for name in EVIL])
     assert evil.elements == good.elements
     assert sum(element[0] == "script" for element in evil.elements) == 1
     for name in EVIL:

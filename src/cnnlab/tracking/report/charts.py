@@ -51,10 +51,12 @@ def differences(comparison: Comparison, own: Mapping[str, Look]) -> Html:
         good=1 if up else -1,
         name=f"paired differences from {comparison.baseline}",
     )
-    words = [
-        f"Each group less {comparison.baseline}, seed by seed: the large mark is the mean, the bar "
-        "its 95 % interval, a small dot one seed. A bar that crosses zero shows no difference yet."
-    ]
+    less = f"Each group less {comparison.baseline}, seed by seed: the large mark is the mean, "
+    words = [f"{less}a small dot one seed."]
+    if any(row.interval for row in rows):
+        words.append(
+            " The bar is the 95 % interval; one that crosses zero shows no difference yet."
+        )
     if len(rows) < len(known):
         words.append(f" The {len(rows)} largest of {len(known)} differences; the table has all.")
     return figure(draw, words)

@@ -3,7 +3,7 @@
 import html
 from collections.abc import Iterable
 
-_VOID = ("meta",)
+_VOID = ("meta", "wbr")
 """Elements without an end. In SVG there are none: `<path>` would take in what follows it."""
 
 

@@ -1,5 +1,6 @@
 """The report's tables: groups, paired differences, config, runs, and those left out."""
 
+import re
 from collections.abc import Mapping
 
 from cnnlab.tracking.comparison import COSTS, Comparison, Group
@@ -11,6 +12,7 @@ from cnnlab.tracking.report.table import Cell, Row, table
 from cnnlab.tracking.report.units import Unit, cost_text, p_text
 
 Looks = Mapping[str, Look]
+_BREAKS = re.compile(r"(?<=[_=.,/])(?=.)")
 
 
 def groups_table(comparison: Comparison, looks: Looks) -> Html:
@@ -166,7 +168,10 @@ def moment(text: object) -> str:
 
 def _group(looks: Looks, name: str, tags: Child = None) -> Cell:
     """The first cell of a group's row."""
-    who = tag("span", swatch(looks[name]), tag("span", name), class_="who")
+    # A long name is broken behind such signs rather than in the middle of a word.
+    first, *rest = _BREAKS.split(name)
+    words = [first, *([tag("wbr"), word] for word in rest)]
+    who = tag("span", swatch(looks[name]), tag("span", words), class_="who")
     return Cell([who, tags], css="group")
 
 
