@@ -202,8 +202,12 @@ def _strip(verdict: "Verdict", comparison: Comparison, unit: Unit) -> Html | Non
         good=1 if positive else -1,
         name=f"{verdict.contrast.name}: effect of each seed, mean and interval",
     )
-    words = ["◆ mean", "● one seed", *["bar: 95 % interval"] * (verdict.interval is not None)]
-    words += ["▽ published"] * (verdict.published is not None)
+    words = [
+        "◆\u00a0mean",
+        "●\u00a0one seed",
+        *["bar: 95 % interval"] * (verdict.interval is not None),
+    ]
+    words += ["▽\u00a0published"] * (verdict.published is not None)
     return figure(draw, "; ".join(words))
 
 
