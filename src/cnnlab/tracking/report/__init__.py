@@ -1,4 +1,4 @@
-"""A comparison as one self-contained HTML file: no network, nothing from elsewhere, readable without JS."""
+"""A comparison as one self-contained HTML file: no network, readable without JS."""
 
 from pathlib import Path
 
