@@ -48,15 +48,17 @@ class Experiment:
 
     def __init__(self, composed: Composed) -> None:
         self.cfg: DictConfig = composed.cfg.copy()
-        trainers.resolve(self.cfg.trainer)
-        seed_everything(self.cfg.seed, verbose=False)
         given = job_folder()
         if given and not self.cfg.resume and half_done(given):
             self.cfg.resume = str(given)  # a multirun's job goes on where it was
+        if self.cfg.resume:
+            earlier = check_resumable(Path(self.cfg.resume))
+            trainers.as_before(self.cfg.trainer, earlier.config["trainer"])
+        trainers.resolve(self.cfg.trainer)
+        seed_everything(self.cfg.seed, verbose=False)
         plain: Any = OmegaConf.to_container(self.cfg, resolve=True)
         if self.cfg.resume:
             self.cfg.model.weights = None  # the checkpoint holds all; their source may be gone
-            check_resumable(Path(self.cfg.resume))
         self.data: DataModule
         self.task: Task
         self.data, self.task = build_parts(self.cfg)

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, Literal
 
@@ -17,6 +17,21 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from cnnlab.depthwise import in_float32
 from cnnlab.errors import UserError
+
+
+def as_before(trainer: dict[str, Any], earlier: Mapping[str, Any]) -> None:
+    """Let `auto` and null, in place, be what they were when the run began.
+
+    A run goes on as it was, also with other cores to share or on another machine; what its words
+    say is left alone, and compared by the record.
+
+    Args:
+        trainer: the config's node.
+        earlier: the same of the run that is continued.
+    """
+    for key in ("accelerator", "precision", "channels_last", "threads"):
+        if trainer[key] in ("auto", None) and key in earlier:
+            trainer[key] = earlier[key]
 
 
 def resolve(trainer: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +20,7 @@ from cnnlab.ablation.claim import claim
 from cnnlab.ablation.job import FOLDER, JOB, Job, job_variables
 from cnnlab.ablation.job_state import LOG, OUTCOME, JobState, read_state
 from cnnlab.atomic import write_json
+from cnnlab.errors import UserError
 from cnnlab.tracking.redact import Redactor
 
 ELSEWHERE = 75
@@ -42,6 +44,7 @@ class Order:
         commit: of the code now; None: unknown.
         stale: `rerun` moves an outdated run aside first, `keep` counts it where it is finished.
         keep: one of `KEEP`.
+        began: when the multirun was launched, in seconds since the epoch.
     """
 
     multirun: str
@@ -51,6 +54,20 @@ class Order:
     commit: str | None
     stale: str | None
     keep: str
+    began: float
+
+    def refuses(self, state: JobState) -> bool:
+        """Whether the run that is there is another experiment's, and nobody said what becomes of it.
+
+        The launcher refuses such runs before it starts; this one came since, by somebody else.
+        """
+        return self.stale is None and state.other_config(self.job)
+
+    def settled(self, state: JobState) -> bool:
+        """Whether there is nothing to attempt: finished, failed since the launch, or refused."""
+        again = self.stale == "rerun" and state.outdated(self.job, self.commit)
+        finished = state.status == "finished" and not again
+        return finished or state.failed_since(self.began) or self.refuses(state)
 
     def to_json(self) -> str:
         """One line."""
@@ -72,24 +89,23 @@ class Attempt:
         self._stopping = self._told = False
 
     def run(self) -> int:
-        """`train.py`'s exit code; `ELSEWHERE` where another process has the job."""
-        lock = claim(self.order.job.folder)
-        if lock is None:
-            return ELSEWHERE
+        """`train.py`'s exit code; `ELSEWHERE` where another process has the job.
+
+        A folder that cannot be written to, or a disk that is full, ends this job with a line.
+        """
+        lock = None
         try:
-            folder = self.order.job.folder
-            if self._counts(read_state(folder)):  # done by another process, while this one waited
-                trim(folder, self.order.keep)
-                return 0
-            if self._stopping:
-                return 128 + signal.SIGINT
-            make_ready(self.order)
-            before = _written(folder)
-            code = self._train(lock)
-            self._note(code, spoke=_written(folder) != before)
-            return code
+            lock = claim(self.order.job.folder)
+            return ELSEWHERE if lock is None else self._claimed(lock)
+        except (OSError, UserError) as error:
+            print(f"error: {self.order.job.name}: {error}", file=sys.stderr, flush=True)
+            if lock is not None:
+                with suppress(OSError, UserError):
+                    self._leave("failed", str(error), 1)
+            return 1
         finally:
-            os.close(lock)
+            if lock is not None:
+                os.close(lock)
 
     def stop(self) -> None:
         """Tell `train.py`, once, to stop as Ctrl-C does."""
@@ -112,9 +128,21 @@ class Attempt:
             self._told = True
             self._child.send_signal(signal.SIGINT)
 
-    def _counts(self, state: JobState) -> bool:
-        again = self.order.stale == "rerun" and state.outdated(self.order.job, self.order.commit)
-        return state.status == "finished" and not again
+    def _claimed(self, lock: int) -> int:
+        order, folder = self.order, self.order.job.folder
+        state = read_state(folder)
+        if order.settled(state):  # by another process, while this one waited
+            if state.status != "finished" or order.refuses(state):
+                return 1
+            trim(folder, order.keep)
+            return 0
+        if self._stopping:
+            return 128 + signal.SIGINT
+        make_ready(order)
+        before = _written(folder)
+        code = self._train(lock)
+        self._note(code, spoke=_written(folder) != before)
+        return code
 
     def _train(self, lock: int) -> int:
         order, folder = self.order, self.order.job.folder
@@ -152,14 +180,18 @@ class Attempt:
             trim(folder, self.order.keep)
             return
         stopped = self._told or code in STOPPED
+        reason = _reason(code, state.reason if spoke else None, folder)
+        self._leave("stopped" if stopped else "failed", reason, code)
+
+    def _leave(self, status: str, reason: str, code: int) -> None:
         redactor = Redactor({}, self.order.job.words, os.environ)
         outcome = {
-            "status": "stopped" if stopped else "failed",
-            "reason": redactor.text(_reason(code, state.reason if spoke else None, folder)),
+            "status": status,
+            "reason": redactor.text(reason),
             "exit_code": code,
             "ended": time.time(),
         }
-        write_json(folder / OUTCOME, outcome)
+        write_json(self.order.job.folder / OUTCOME, outcome)
 
 
 def make_ready(order: Order) -> None:

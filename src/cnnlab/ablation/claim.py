@@ -2,7 +2,12 @@
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from cnnlab.errors import UserError
+from cnnlab.tracking.multirun import LAUNCHER
 
 LOCKS = ".locks"
 """Beside the run folders; empty files that stay, since removing a lock file loses locks."""
@@ -13,18 +18,36 @@ def claim(folder: Path) -> int | None:
 
     Returns a file descriptor. The claim ends when it is closed here and in all processes that
     inherited it: the kernel lets go however they die.
+
+    Raises:
+        UserError: a file system without locks, where two processes would write to one run.
     """
     path = folder.parent / LOCKS / folder.name
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, folder.parent)
     except BlockingIOError:
         os.close(handle)
         return None
-    except OSError:
-        pass  # a file system without locks: the record's own exclusive folder has to do
+    except UserError:
+        os.close(handle)
+        raise
     return handle
+
+
+@contextmanager
+def at_work(folder: Path) -> Iterator[None]:
+    """A launcher is at work on the multirun in `folder`; several may be (`compare --watch` asks).
+
+    Raises:
+        UserError: as `claim`.
+    """
+    path = folder / LAUNCHER
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        _lock(file.fileno(), fcntl.LOCK_SH, folder)
+        yield
 
 
 def is_claimed(folder: Path) -> bool:
@@ -33,3 +56,15 @@ def is_claimed(folder: Path) -> bool:
     if handle is not None:
         os.close(handle)
     return handle is None
+
+
+def _lock(handle: int, how: int, folder: Path) -> None:
+    try:
+        fcntl.flock(handle, how)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        raise UserError(
+            f"runs: {folder} is on a file system without locks ({error.strerror}), so two "
+            "processes could train one run; set runs= to another, or mount it with flock"
+        ) from error

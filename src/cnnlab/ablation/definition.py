@@ -11,6 +11,7 @@ from cnnlab.config.words import parse
 from cnnlab.errors import UserError, nearest
 from cnnlab.tracking.contrasts import Contrast
 from cnnlab.tracking.contrasts import parse as parse_contrast
+from cnnlab.tracking.published import check_published
 
 SCALES = ("small", "paper")
 METRICS = ("test/", "val/", "cost/", "time/", "train/")
@@ -198,7 +199,7 @@ def _faults(node: dict[str, Any], keys: dict[str, str]) -> Iterator[str]:
     if not node["contrasts"]:
         yield f"{keys['contrasts']}: none; a verdict belongs to a contrast"
     if node["published"]:
-        yield from _arm_faults(f"{keys['published']}.rows", node["published"]["rows"], arms)
+        yield from _published_faults(node["published"], keys["published"], node["metric"], arms)
     yield from _hold_faults(node["hold"], keys["hold"], node["baseline"], arms)
     for key, values in (node["tune"] or {}).items():
         if not values:
@@ -210,6 +211,18 @@ def _arm_faults(key: str, names: Any, arms: Mapping[str, Any]) -> Iterator[str]:
         if name not in arms:
             near = nearest(str(name), arms)
             yield f"{key}={name}: no such arm{near}; there are {', '.join(arms)}"
+
+
+def _published_faults(
+    published: dict[str, Any], key: str, metric: str, arms: Mapping[str, Any]
+) -> Iterator[str]:
+    faults = list(_arm_faults(f"{key}.rows", published["rows"], arms))
+    yield from faults
+    if not faults:
+        try:
+            check_published(published, metric, key)
+        except UserError as error:
+            yield str(error)
 
 
 def seed_faults(key: str, seeds: list[int]) -> Iterator[str]:
@@ -232,7 +245,13 @@ def _hold_faults(
         if hold[part] is None:
             yield f"{key}.{part}: a value is required"
     for name, words in arms.items():
-        if name != baseline and hold["solve"] in [word.partition("=")[0] for word in words]:
+        if name == baseline:
+            continue
+        try:
+            sets = words_set(words)
+        except UserError:  # a word that cannot be read; it is said of the arm
+            continue
+        if hold["solve"] in sets:
             yield f"{key}.solve={hold['solve']}: arm {name} sets it; only the baseline may"
     if not 0 < hold.get("tolerance", 0.5) < 1:
         yield f"{key}.tolerance={hold['tolerance']}: must be above 0 and below 1"

@@ -1,5 +1,8 @@
 """A knob solved so that an arm costs what the baseline costs."""
 
+import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,12 +12,13 @@ from cnnlab.ablation.latency import PAIRS, Beside
 from cnnlab.ablation.solver import InvalidValue, NoSolutionError, Point
 from cnnlab.config import keys, ranges, to_plain
 from cnnlab.errors import UserError
+from cnnlab.tracking.identity import identity
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 FRACTION = 0.01
-"""Step of a knob that is no whole number (a width multiplier), where `step` is None."""
+"""Step of a knob that is no whole number: a width multiplier."""
 NOISE = 0.05
 """Two latencies that differ by less do not say whether the knob makes the net slower."""
 
@@ -29,6 +33,8 @@ class Solved:
         cost: of the arm with it: parameters, MACs, activations, or milliseconds.
         target: the baseline's.
         deviation: cost / target - 1.
+        holds: what is held.
+        of: equal where the same was asked: arm, baseline, cost, knob and tolerance.
     """
 
     key: str
@@ -36,6 +42,8 @@ class Solved:
     cost: float
     target: float
     deviation: float
+    holds: Quantity
+    of: str
 
     @property
     def word(self) -> str:
@@ -48,11 +56,11 @@ def hold(
     words: list[str],
     baseline: list[str],
     costs: Costs,
+    earlier: Sequence[Solved],
     *,
     cost: Quantity,
     solve: str,
     tolerance: float,
-    step: float | None = None,
 ) -> Solved:
     """Solve the knob `solve` of an arm so that it costs what the baseline costs.
 
@@ -68,19 +76,23 @@ def hold(
         arm: its name, for messages.
         words: of the arm, as typed after `python train.py`.
         baseline: those of the baseline arm.
-        costs: of the plan.
+        costs: of the plan; its notes say where an earlier solution was taken.
+        earlier: solutions; the one of the same question is taken instead of another search.
         cost: what is held.
         solve: dotted config key of a number.
         tolerance: the largest deviation, as a share.
-        step: values are multiples of it; None: of 1 where the config has a whole number, else of
-            `FRACTION`.
 
     Raises:
         UserError: no such key, or no number; no value is near enough, and how near two come; the
             cost does not depend on the knob; a net that cannot be built or run.
     """
     cfg, base = costs.config(words), costs.config(baseline)
-    knob = _Knob(cfg, solve, step)
+    knob = _Knob(cfg, solve)
+    asked = [identity(to_plain(cfg)), identity(to_plain(base)), cost, solve, tolerance]
+    of = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
+    if known := next((one for one in earlier if one.of == of), None):
+        costs.notes.append(f"arm {arm}: {known.word} as it was solved before; stale=rerun: anew")
+        return known
     try:
         timed = Beside(costs, base) if cost == "latency" else None
         target = timed.target if timed else _counted(costs, base, cost)
@@ -117,7 +129,7 @@ def hold(
             f"arm {arm}: hold.cost={cost} needs the baseline's {_amount(cost, target)} within "
             f"{tolerance:.2%} (hold.tolerance): {'; '.join(near)}"
         )
-    return Solved(solve, knob.value(best.value), best.cost, target, deviation)
+    return Solved(solve, knob.value(best.value), best.cost, target, deviation, cost, of)
 
 
 _REFUSALS = (ValueError, RuntimeError, AssertionError, ArithmeticError, LookupError)
@@ -135,18 +147,17 @@ def _amount(cost: Quantity, value: float) -> str:
 
 
 class _Knob:
-    """A number of a config as a multiple of its step.
+    """A number of a config as a multiple of its step: of 1 where it is whole, else of `FRACTION`.
 
     Args:
         cfg: holds it; changed by `set`.
         key: dotted.
-        step: see `hold`.
 
     Raises:
-        UserError: the key is not there or no number; a step that is no number of it.
+        UserError: the key is not there or no number.
     """
 
-    def __init__(self, cfg: "DictConfig", key: str, step: float | None) -> None:
+    def __init__(self, cfg: "DictConfig", key: str) -> None:
         plain = to_plain(cfg)
         if not keys.exists(plain, key):
             raise UserError(f"hold.solve={keys.unknown(plain, key)}")
@@ -156,10 +167,7 @@ class _Knob:
                 f"hold.solve={key}: has to be a number, where the search can begin; it is {value}"
             )
         self.cfg, self.key, self.whole = cfg, key, isinstance(value, int)
-        self.step = step or (1 if self.whole else FRACTION)
-        if self.step < 0 or (self.whole and self.step % 1):
-            least = f"whole, as {key}={value} is" if self.whole else "above 0"
-            raise UserError(f"hold.step={step}: must be {least}")
+        self.step = 1 if self.whole else FRACTION
         self.start = max(1, round(value / self.step))
 
     def value(self, count: int) -> int | float:

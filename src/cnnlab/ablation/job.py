@@ -24,6 +24,9 @@ class Job:
             JOB, so run.json repeats it there; `identity` itself may differ by what `auto` became
             on the machine that ran the job.
         cost: `cost/...` keys of the net, counted when planning; None: not counted.
+        solved: the knob that holds the cost, as plain values: `holds` (what), `key`, `value`, the
+            arm's `cost`, the `target`, the `deviation` as a share, and `of`, which is equal where
+            the same was asked; None: no knob was solved.
     """
 
     arm: str
@@ -32,6 +35,7 @@ class Job:
     folder: Path
     identity: str
     cost: dict[str, float] | None
+    solved: dict[str, Any] | None = None
 
     @property
     def name(self) -> str:
@@ -49,6 +53,7 @@ class Plan:
         ablation: the ablation as plain containers; None for a grid.
         jobs: in the order in which they start.
         metric: the key that the tables show; None where neither file nor person named one.
+        hold: `cost`, `solve` and `tolerance`; None: nothing is held.
     """
 
     name: str
@@ -56,8 +61,10 @@ class Plan:
     ablation: dict[str, Any] | None
     jobs: list[Job]
     metric: str | None
+    hold: dict[str, Any] | None = None
 
 
 def job_variables(plan_name: str, job: Job) -> Mapping[str, Any]:
     """What `JOB` holds, before it is written as JSON."""
-    return {"name": plan_name, "arm": job.arm, "identity": job.identity}
+    known = {"name": plan_name, "arm": job.arm, "identity": job.identity}
+    return known if job.solved is None else known | {"solved": job.solved}

@@ -61,9 +61,18 @@ class JobState:
         """
         return self._counts and commit is not None and bool(self.commits - {commit})
 
+    def failed_since(self, when: float) -> bool:
+        """Whether an attempt failed at or after `when`, in seconds since the epoch."""
+        return self.status == "failed" and self.ended is not None and self.ended >= when
+
     def outdated(self, job: Job, commit: str | None) -> bool:
         """Whether config or code changed since."""
         return self.other_config(job) or self.other_code(commit)
+
+    @property
+    def values(self) -> dict[str, float | None]:
+        """All that the run measured: metrics and costs by their keys."""
+        return self.cost | self.metrics
 
     @property
     def _counts(self) -> bool:
@@ -122,14 +131,17 @@ def read_progress(folder: Path) -> Progress:
             file.seek(0, os.SEEK_END)
             start = max(file.tell() - TAIL, 0)
             file.seek(start)
-            text = file.read().decode()
+            text = file.read().decode(errors="replace")  # the first byte may be within a letter
     except OSError:
         return Progress()
     # First the header, or a line whose beginning is cut off; a kill may have torn the last one.
     rows = csv.reader(io.StringIO(text[text.find("\n") + 1 : text.rfind("\n") + 1]))
     epoch, metrics = 0, {}
-    for _, done, _, key, value in rows:
-        epoch, metrics[key] = int(done), float(value)
+    try:
+        for _, done, _, key, value in rows:
+            epoch, metrics[key] = int(done), float(value)
+    except (ValueError, csv.Error):  # no row of ours: shown as unknown, and no run is stopped
+        return Progress()
     return Progress(epoch, metrics)
 
 

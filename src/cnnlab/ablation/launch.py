@@ -7,24 +7,24 @@ beside another person who started the same, the same command does what is left.
 import os
 import shlex
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cnnlab.ablation.attempt import KEEP, Order, trim
+from cnnlab.ablation.claim import at_work
 from cnnlab.ablation.display import display
 from cnnlab.ablation.job import Plan
 from cnnlab.ablation.job_state import JobState, read_state
 from cnnlab.ablation.local_pool import LocalPool
 from cnnlab.ablation.multirun import Multirun, Pool
+from cnnlab.ablation.plan_files import write_plan
 from cnnlab.ablation.stale import STALE_CHOICES, refuse_outdated
 from cnnlab.ablation.stops import Stops
 from cnnlab.ablation.summary import final_table
-from cnnlab.atomic import write_json
 from cnnlab.config.folder import CONF
 from cnnlab.errors import UserError, nearest
 from cnnlab.tracking.environment import git
-from cnnlab.tracking.machine_paths import MachinePaths
-from cnnlab.tracking.redact import Redactor
 
 TRAIN = (sys.executable, str(CONF.parent / "train.py"))
 """What a job's words are appended to."""
@@ -58,25 +58,29 @@ def launch(
         The exit code: 0 all finished, 1 not all, 128 + the signal that stopped it.
 
     Raises:
-        UserError: outdated runs are there, or a value is not one of those named above.
+        UserError: outdated runs are there, or a value is not one of those named above; a metric
+            that is a time, and runs side by side; a file system without locks.
     """
     _refuse("stale", stale, STALE_CHOICES)
     _refuse("keep", keep, KEEP)
+    _refuse_timing_beside(plan, jobs, slurm)
+    began = time.time()
     commit = (git() or {}).get("commit")
     states = [read_state(job.folder) for job in plan.jobs]
     if stale is None:
         refuse_outdated(plan, states, commit)
     pool = _pool(plan, jobs, slurm)
-    _write_plan(plan, commit)
+    write_plan(plan, commit)
+    orders = {
+        job.name: Order(plan.name, job, list(command), {}, commit, stale, keep, began)
+        for job in plan.jobs
+    }
     finished: dict[str, JobState] = {}
     for job, state in zip(plan.jobs, states, strict=True):
-        if state.status == "finished" and (stale != "rerun" or not state.outdated(job, commit)):
+        if state.status == "finished" and orders[job.name].settled(state):
             finished[job.name] = state
             trim(job.folder, keep)  # a kill may have come between its end and this
-    orders = {
-        job.name: Order(plan.name, job, list(command), {}, commit, stale, keep) for job in plan.jobs
-    }
-    with Stops() as stops, display() as shown:
+    with at_work(plan.folder), Stops() as stops, display() as shown:
         shown.say(_beginning(plan, list(finished), jobs if slurm is None else None))
         multirun = Multirun(plan, pool, orders, finished, shown)
         multirun.run(stops)
@@ -122,32 +126,18 @@ def _command() -> str:
     return shlex.join([os.path.basename(sys.executable), *sys.argv])
 
 
-def _write_plan(plan: Plan, commit: str | None) -> None:
-    """`ablation.json` and `plan.json`, for those who read the folder without the configs."""
-    words = [word for job in plan.jobs for word in job.words]
-    redactor, paths = Redactor({}, words, os.environ), MachinePaths()
-    if plan.ablation is not None:
-        write_json(plan.folder / "ablation.json", plan.ablation, indent=2)
-    jobs = [
-        {
-            "arm": job.arm,
-            "seed": job.seed,
-            "folder": job.name,
-            "identity": job.identity,
-            "cost": job.cost,
-            "words": [paths.take(redactor.text(word)) for word in job.words],
-        }
-        for job in plan.jobs
-    ]
-    command = paths.take([redactor.text(word) for word in sys.argv])
-    fields = {
-        "name": plan.name,
-        "metric": plan.metric,
-        "commit": commit,
-        "jobs": jobs,
-        "machine": {"command": command, "paths": paths.table},
-    }
-    write_json(plan.folder / "plan.json", fields, indent=2)
+def _refuse_timing_beside(plan: Plan, jobs: int, slurm: Mapping[str, Any] | None) -> None:
+    """Refuse to decide by times that are not measured, or mean nothing, beside other jobs."""
+    metric = plan.metric or ""
+    if not metric.startswith("time/") and metric != "cost/latency_ms":
+        return
+    if slurm is None and jobs > 1:
+        raise UserError(f"jobs={jobs}: {metric} is measured one run at a time; jobs=1")
+    if slurm is not None and not (slurm.get("exclusive") and slurm.get("cluster") != "local"):
+        raise UserError(
+            f"slurm.exclusive: {metric} is measured on a node without other jobs; "
+            "slurm.exclusive=true, or slurm=null jobs=1"
+        )
 
 
 def _refuse(key: str, value: str | None, allowed: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from cnnlab.errors import UserError
 
 _SHOW_S = 1.0
 _ELSEWHERE_S = 1.0
+OTHER_CONFIG = "another config was run here meanwhile; repeat the command to see what differs"
 
 
 class Pool(Protocol):
@@ -61,17 +62,19 @@ class Multirun:
         self._shown = shown
         self._waiting = [job for job in plan.jobs if job.name not in finished]
         self._elsewhere: list[Job] = []
-        self._began = time.time()
+        self._stopping = False
         self._started: dict[str, float] = {}
         self._took_s: list[float] = []
         self._next_show = self._next_look = 0.0
 
     def run(self, stops: Stops) -> None:
         """Until all ended, or those under way were stopped."""
-        stopping = killing = False
-        while self._pool.running or ((self._waiting or self._elsewhere) and not stopping):
-            if stops.signum is not None and not stopping:
-                stopping = True
+        killing = False
+        while self._pool.running or (
+            (self._waiting or self._elsewhere) and not self._stopping
+        ):
+            if stops.signum is not None and not self._stopping:
+                self._stopping = True
                 self._stop()
             if stops.hard and not killing:
                 killing = True
@@ -107,26 +110,31 @@ class Multirun:
             self._elsewhere.append(job)
             del self._started[job.name]
             self._say(job, "elsewhere", "another process runs it; waited for at the end")
-        else:
-            self._settle(job, self._read(job))
+            return
+        state = self._read(job)
+        if state.status == "new" and code and not self._stopping:
+            reason = f"nothing was written before it ended with exit code {code}"
+            state = JobState("failed", reason)
+        self._settle(job, state)
 
     def _look_elsewhere(self) -> None:
         for job in [one for one in self._elsewhere if not is_claimed(one.folder)]:
             self._elsewhere.remove(job)
             state = self._read(job)
-            tried = state.status == "failed" and (state.ended or 0.0) >= self._began
-            if state.status == "finished" or tried:
+            if self._orders[job.name].settled(state):
                 self._settle(job, state)
             else:  # whoever ran it was stopped or killed
                 self._waiting.append(job)
 
     def _settle(self, job: Job, state: JobState) -> None:
+        if self._orders[job.name].refuses(state):
+            state = JobState("failed", OTHER_CONFIG)
         self.states[job.name] = state
         if state.status == "finished":
             if job.name in self._started:
                 self._took_s.append(time.monotonic() - self._started[job.name])
             if not self._shown.live:
-                words = [self._value(state.metrics), self._ahead()]
+                words = [self._value(state.values), self._ahead()]
                 self._say(job, "finished", ", ".join(word for word in words if word))
         else:
             self._say(job, state.status, f"{reason_of(state)} ({job.folder / LOG})")
@@ -153,7 +161,7 @@ class Multirun:
                 rows.append(self._under_way(job, "running" if job.name in running else "elsewhere"))
             elif state := self.states.get(job.name):
                 kind = "stopped" if state.status == "half-done" else state.status
-                rows.append(Row(job.arm, job.seed, kind, metric=self._cell(state.metrics)))
+                rows.append(Row(job.arm, job.seed, kind, metric=self._cell(state.values)))
             else:
                 rows.append(Row(job.arm, job.seed, "waiting"))
         done = sum(state.status == "finished" for state in self.states.values())

@@ -97,15 +97,16 @@ def plan(words: list[str]) -> Planned:
     from cnnlab.ablation.costs import Costs  # from here on torch is needed
 
     costs = Costs()
-    arms = _solved(valid, outline, costs)
+    arms = _solved(valid, outline, costs, base.cfg)
     folder = Path(base.cfg.runs) / outline.name
     return Planned(
         Plan(
             name=outline.name,
             folder=folder,
-            ablation=_described(outline, arms),
+            ablation=_described(outline),
             jobs=_jobs(arms, outline, folder),
             metric=outline.ablation.metric if outline.ablation else None,
+            hold=None if outline.hold is None else vars(outline.hold),
         ),
         arms,
         outline.baseline,
@@ -130,6 +131,7 @@ def _jobs(arms: list[Arm], outline: _Outline, folder: Path) -> list[Job]:
             folder=folder / f"{arm.name}-s{seed}",
             identity=_identity(arm.composed, seed),
             cost=arm.cost,
+            solved=None if arm.solved is None else vars(arm.solved),
         )
         for seed in outline.seeds
         for arm in arms
@@ -314,15 +316,23 @@ def _checked(name: str, words: list[str], outline: _Outline) -> Composed:
     return composed
 
 
-def _solved(valid: dict[str, Composed], outline: _Outline, costs: "Costs") -> list[Arm]:
+def _solved(
+    valid: dict[str, Composed], outline: _Outline, costs: "Costs", command: Any
+) -> list[Arm]:
     """The arms, counted; with the knob that holds the cost, composed and checked once more."""
-    from cnnlab.ablation.hold import hold
+    from cnnlab.ablation.hold import Solved, hold
+    from cnnlab.ablation.plan_files import earlier_jobs
 
+    # A latency is never measured twice alike: a repeat must not become another experiment.
+    earlier: list[Solved] = []
+    if outline.hold and outline.hold.cost == "latency" and command.stale != "rerun":
+        jobs = earlier_jobs(Path(command.runs) / outline.name)
+        earlier = [Solved(**job["solved"]) for job in jobs if job.get("solved")]
     found = []
     for name, words in outline.arms.items():
         composed, solved, wanted = valid[name], None, outline.hold
         if wanted and name != outline.baseline:
-            solved = hold(name, words, outline.held, costs, **vars(wanted))
+            solved = hold(name, words, outline.held, costs, earlier, **vars(wanted))
             words = [*words, solved.word]
             composed = _checked(name, words, outline)
         found.append(Arm(name, words, composed, _cost(composed, costs), solved))
@@ -336,20 +346,11 @@ def _cost(composed: Composed, costs: "Costs") -> dict[str, float]:
     return {key: value for key, value in counted.items() if value is not None}
 
 
-def _described(outline: _Outline, arms: list[Arm]) -> dict[str, Any] | None:
-    """The ablation as the launcher writes it, with the arms that are run and what was solved."""
+def _described(outline: _Outline) -> dict[str, Any] | None:
+    """The ablation as the launcher writes it, with the seeds that are run and what is held."""
     if outline.ablation is None:
         return None
     plain = outline.ablation.to_plain()
     plain["seeds"] = outline.seeds
     plain["hold"] = None if outline.hold is None else vars(outline.hold)
-    plain["solved"] = {
-        arm.name: {
-            "key": outline.hold.solve,
-            "value": arm.solved.value,
-            "deviation": arm.solved.deviation,
-        }
-        for arm in arms
-        if outline.hold and arm.solved
-    }
     return plain

@@ -1,10 +1,12 @@
 """Jobs as an array of SLURM's, submitted by submitit; the run folders are on a shared disk."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from cnnlab.ablation.attempt import Attempt, Order
 from cnnlab.ablation.job import Job, Plan
+from cnnlab.ablation.local_pool import AT_ONCE
 from cnnlab.errors import UserError, nearest
 
 KEYS = {
@@ -18,12 +20,15 @@ KEYS = {
     "gpus": "gpus_per_node",
     "cpus": "cpus_per_task",
     "memory_gb": "mem_gb",
+    "exclusive": "slurm_exclusive",  # no other job on the node, so that times mean something
 }
 """Keys of the config's `slurm` and submitit's word for each."""
 CLUSTERS = ("slurm", "local")
 """Values of `slurm.cluster`; `local` runs the same on this machine, to try it."""
 _PATIENCE_S = 60.0
 """SLURM gives 90 s between its word and the kill."""
+_TIMEOUTS = 100
+"""Times a job is queued again when its time is up; then one that gets nowhere is given up."""
 _ALL = 256
 """submitit's own limit of an array's jobs at a time."""
 
@@ -83,12 +88,16 @@ class SlurmPool:
         if "slurm_setup" in given:
             given["slurm_setup"] = list(given["slurm_setup"])  # submitit adds it to a list
         try:
-            self._executor = submitit.AutoExecutor(plan.folder / ".slurm", cluster=cluster)
+            self._executor = submitit.AutoExecutor(
+                plan.folder / ".slurm", cluster=cluster, slurm_max_num_timeout=_TIMEOUTS
+            )
             self._executor.update_parameters(
                 name=plan.name, slurm_array_parallelism=jobs if jobs > 1 else _ALL, **given
             )
         except (AssertionError, RuntimeError, TypeError, ValueError) as error:
             raise UserError(f"slurm: {str(error).partition(chr(10))[0]}") from error
+        alone = bool(options.get("exclusive")) and cluster == "slurm"
+        self._variables = {AT_ONCE: "1" if alone else str(_ALL)}  # as many as there may be
         self._running: list[tuple[Job, Any]] = []
 
     look_s = 1.0
@@ -106,7 +115,8 @@ class SlurmPool:
 
     def start(self, orders: Sequence[Order]) -> None:
         """Submit `orders` as one array."""
-        submitted = self._executor.submit_array([NodeAttempt(order) for order in orders])
+        told = [replace(one, variables=one.variables | self._variables) for one in orders]
+        submitted = self._executor.submit_array([NodeAttempt(order) for order in told])
         self._running += list(zip([order.job for order in orders], submitted, strict=True))
 
     def ended(self) -> list[tuple[Job, int]]:

@@ -37,8 +37,9 @@ def final_table(plan: Plan, states: list[JobState]) -> str:
     for arm in dict.fromkeys(job.arm for job in plan.jobs):
         mine = [state for job, state in zip(plan.jobs, states, strict=True) if job.arm == arm]
         done = [state for state in mine if state.status == "finished"]
-        values = [v for state in done if (v := state.metrics.get(metric or "")) is not None]
-        counts = f"{len(done)} of {len(mine)}" if len(done) < len(mine) else str(len(done))
+        values = [v for state in done if (v := state.values.get(metric or "")) is not None]
+        n = len(values) if metric else len(done)  # as many as the mean is of
+        counts = f"{n} of {len(mine)}" if n < len(mine) else str(n)
         table.add_row(Text(arm), counts, *_spread(values), *_cost(done))
     out = StringIO()
     Console(file=out, width=200, color_system=None).print(table)

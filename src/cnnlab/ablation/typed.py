@@ -75,8 +75,10 @@ def _sort(override: "Override", typed: Typed) -> None:
     elif key == "seed":
         typed.seeds = _seeds(override)
         typed.command.append(f"seed={typed.seeds[0]}")
-    elif key == "arms" and override.is_sweep_override():
-        typed.command.append(f"arms=[{','.join(_values(override))}]")
+    elif key == "arms" and (override.is_sweep_override() or override.value() is not None):
+        # Quoted, for an arm may be called 0.5 or 32.
+        names = ["'" + name.strip("'\"") + "'" for name in _values(override)]
+        typed.command.append(f"arms=[{','.join(names)}]")
     elif root in schema.OF_SEVERAL or key == "name":
         if override.is_sweep_override():
             raise UserError(f"{word}: takes one value")

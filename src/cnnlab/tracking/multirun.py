@@ -8,6 +8,9 @@ from typing import Any
 
 from cnnlab.errors import UserError
 
+LAUNCHER = ".locks/launcher"
+"""In a multirun's folder; locked, in common, by all launchers that are at work there."""
+
 
 @dataclass(frozen=True)
 class PlannedJob:

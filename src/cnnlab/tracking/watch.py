@@ -1,6 +1,8 @@
 """Redraws a comparison while its multirun goes on."""
 
+import fcntl
 import json
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from cnnlab.errors import UserError
-from cnnlab.tracking.multirun import Multirun
+from cnnlab.tracking.multirun import LAUNCHER, Multirun
 from cnnlab.tracking.naming import some
 
 DONE = ("finished", "failed", "stopped")
@@ -29,7 +31,7 @@ def watch(
     end alone.
 
     Args:
-        several: what to wait for.
+        several: what to wait for; while one is being launched it is not over.
         draw: makes the comparison of the runs so far.
         console: where to.
         every_s: seconds between two looks at the folders.
@@ -52,11 +54,28 @@ def watch(
                 if known != before and not console.is_terminal:
                     console.print(Text(progress(known)))
                 live.update(Lines(Text(progress(known), style="bold"), body), refresh=True)
-                if len(done(known)) == len(folders):
+                if len(done(known)) == len(folders) and not any(map(launching, several)):
                     return
                 time.sleep(every_s)
     except KeyboardInterrupt:
         console.print(Text("stopped watching; the multirun is not touched"))
+
+
+def launching(multirun: Multirun) -> bool:
+    """Whether a launcher is at work: what failed before may be tried again."""
+    try:
+        handle = os.open(multirun.folder / LAUNCHER, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return False
 
 
 def status(folder: Path) -> str:
