@@ -1,12 +1,15 @@
 """An ablation that is small enough to be planned again and again."""
 
 import copy
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from tests.ablation.studies import Study
 
 NODE = {
     "claim": "More groups are better.",
@@ -62,3 +65,21 @@ def write(tmp_path: Path) -> Callable[..., list[str]]:
         return [f"--config-dir={tmp_path / 'conf'}", "ablation=mine", f"runs={tmp_path / 'runs'}"]
 
     return write_
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    return Study(tmp_path / "runs" / "study")
+
+
+@pytest.fixture
+def wait_for() -> Callable[[Callable[[], object]], None]:
+    """Until something is true; an error after a minute."""
+
+    def wait(happened: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 60
+        while not happened():
+            assert time.monotonic() < deadline, "it did not happen in a minute"
+            time.sleep(0.02)
+
+    return wait

@@ -40,6 +40,14 @@ fields = {
     "cost": {"cost/params_m": 0.25, "cost/gmacs": None},
     "time": {"sessions": [{"commit": os.environ.get("FAKE_COMMIT")}], "total_s": 1.0},
     "git": {"commit": os.environ.get("FAKE_COMMIT")},
+    "name": folder.name,
+    "choices": {},
+    "data": {},
+    "tested": "last",
+    "environment": {},
+    "weights": None,
+    "parent": None,
+    "wandb_id": None,
 }
 
 

@@ -8,7 +8,9 @@ import pytest
 from cnnlab.ablation.definition import Ablation, Hold, Published, read
 from cnnlab.errors import UserError
 
+ONE = "ResNet-50|groups=1 group_width=64"
 DEFAULTS = {"cost": None, "solve": None, "tolerance": 0.05}
+OF_TWO = {"contrasts": [{"name": "x", "arms": ["one", "two"], "expect": "positive"}]}
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ def of(node: dict) -> Callable[..., Ablation]:
 
 
 def test_what_a_file_says(of, node):
-    found = of(published={"table": "T01_resnext_groups", "rows": {"one": "groups=1"}})
+    found = of(published={"table": "T01_resnext_groups", "rows": {"one": ONE}})
     assert (found.name, found.claim, found.scale) == ("mine", "More groups are better.", "small")
     assert found.arms == {
         "one": ["model.groups=1"],
@@ -31,7 +33,7 @@ def test_what_a_file_says(of, node):
         "four": ["model.groups=4"],
     }
     assert found.hold == Hold("params", "model.width_per_group", 0.1)
-    assert found.published == Published("T01_resnext_groups", {"one": "groups=1"})
+    assert found.published == Published("T01_resnext_groups", {"one": ONE})
     assert found.contrasts[0].weights == {"four": 1.0, "one": -1.0}
     assert found.scales == {"small": node["scales"]["small"], "paper": ["model=resnext_cifar"]}
 
@@ -49,7 +51,8 @@ def test_the_tolerance_may_be_left_to_the_config(of):
 
 
 def test_it_goes_through_json(of):
-    found = of(published={"table": "t", "rows": {"one": "x"}}, tune={"optimizer.lr": [0.1, 0.2]})
+    published = {"table": "T01_resnext_groups", "rows": {"one": ONE}}
+    found = of(published=published, tune={"optimizer.lr": [0.1, 0.2]})
     plain = json.loads(json.dumps(found.to_plain()))
     assert Ablation.from_plain(plain | {"solved": {}}) == found
 
@@ -96,6 +99,23 @@ def test_it_goes_through_json(of):
         (
             {"published": {"table": "t", "rows": {"tow": "x"}}},
             "ablation.published.rows=tow: no such arm; did you mean 'two'?",
+        ),
+        (
+            {"published": {"table": "T01_resnext_group", "rows": {"two": ONE}}},
+            "ablation.published.table=T01_resnext_group: one of ",
+        ),
+        (
+            {"published": {"table": "T01_resnext_groups", "rows": {"two": ONE + "0"}}},
+            "ablation.published.rows.two=ResNet-50|groups=1 group_width=640: T01_resnext_groups "
+            "has no such row; did you mean",
+        ),
+        (
+            {"arms": {"one": [], "two": ["++model.width_per_group=8"]}} | OF_TWO,
+            "ablation.hold.solve=model.width_per_group: arm two sets it",
+        ),
+        (
+            {"arms": {"one": [], "two": ["model={width_per_group: 8}"]}} | OF_TWO,
+            "ablation.hold.solve=model.width_per_group: arm two sets it",
         ),
         ({"tune": {"optimizer.lr": []}}, "ablation.tune.optimizer.lr: has no values"),
         ({"scales": {"smal": []}}, "ablation.scales.smal: must be one of small, paper; did you"),

@@ -22,9 +22,9 @@ def costs() -> Costs:
     return Costs()
 
 
-def solved(costs, words, baseline, *, cost="params", solve=WIDTH, tolerance=0.05, step=None):
-    settings = {"cost": cost, "solve": solve, "tolerance": tolerance, "step": step}
-    return hold("arm", words.split(), baseline.split(), costs, **settings)
+def solved(costs, words, baseline, *, cost="params", solve=WIDTH, tolerance=0.05, earlier=()):
+    settings = {"cost": cost, "solve": solve, "tolerance": tolerance}
+    return hold("arm", words.split(), baseline.split(), costs, earlier, **settings)
 
 
 def refused(costs, *args, **settings) -> str:
@@ -102,21 +102,6 @@ def test_width_multipliers_are_solved_in_hundredths(costs):
     assert found.target == pytest.approx(149e6, rel=0.01)
     assert found.value == pytest.approx(round(found.value, 2), abs=0)
     assert abs(found.deviation) < 0.02
-    quarters = solved(costs, arm, baseline, **settings, step=0.25, tolerance=0.1)
-    assert quarters.word == "model.width=1.0"  # as in the table: 1x, g = 8, 140 M
-
-
-def test_steps_of_eight_channels(costs):
-    arm = "model=resnet20_cifar data=digits model.shortcut=B"
-    found = solved(
-        costs,
-        arm,
-        "model=resnet20_cifar data=digits model.width=33",
-        solve="model.width",
-        step=8,
-        tolerance=0.1,
-    )
-    assert found.word == "model.width=32"
 
 
 def test_the_image_size_is_a_knob_as_any_other(costs):
@@ -158,8 +143,6 @@ def test_out_of_reach(costs):
         ({"solve": "model.name"}, "hold.solve=model.name: has to be a number"),
         ({"solve": "model.layers"}, "hold.solve=model.layers: has to be a number"),
         ({"solve": "data.eval_batch_size"}, "data.eval_batch_size cannot hold params: no value"),
-        ({"step": 0.5}, "hold.step=0.5: must be whole"),
-        ({"step": -1}, "hold.step=-1: must be whole"),
     ],
 )
 def test_mistakes(costs, settings, told):
@@ -198,5 +181,10 @@ def test_latency_is_measured_in_turn_with_the_baselines(costs, monkeypatch):
     assert found.deviation == pytest.approx(macs / of_base / 1.02 - 1, abs=1e-9)
     assert abs(found.deviation) < 0.01
     assert found.cost == pytest.approx(found.target * (1 + found.deviation))
+    notes = len(costs.notes)
+    again = {"cost": "latency", "earlier": [found]}
+    assert solved(costs, f"{arm}=64", SMALL, **again) is found
+    assert "as it was solved before" in costs.notes[notes]
+    assert solved(costs, f"{arm}=64", SMALL, **again, tolerance=0.06) is not found
     line = refused(costs, f"{arm}=64", SMALL, cost="latency", tolerance=1e-5)
     assert " ms within 0.00% " in line

@@ -1,124 +1,27 @@
-"""Jobs in processes of their own: crashes, kills, repeats, and two people at once.
+"""Jobs in processes of their own: crashes, kills, repeats.
 
-Most of it with a fake training that leaves a trace of every epoch it does.
+With a fake training that leaves a trace of every epoch it does.
 """
 
 import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 from omegaconf import OmegaConf
 
-from cnnlab.ablation.attempt import Order
-from cnnlab.ablation.job import Job, Plan
 from cnnlab.ablation.job_state import TAIL, read_progress, read_state
 from cnnlab.ablation.launch import launch
+from cnnlab.ablation.plan_files import earlier_jobs
 from cnnlab.config import compose
 from cnnlab.errors import UserError
 from cnnlab.tracking.identity import identity
-
-FAKE = [sys.executable, "-S", str(Path(__file__).with_name("fake_train.py"))]
-
-
-class Study:
-    """Arms `a` and `b` with seeds 1 and 2, two epochs each, in `folder`.
-
-    `words` are added to all jobs, `of` to single ones by name.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.trace_file = folder.parent / "trace"
-        self.words: list[str] = ["epochs=2"]
-        self.of: dict[str, list[str]] = {}
-        self.identities: dict[str, str] = {}
-        self.metric: str | None = "test/top1"
-
-    def plan(self) -> Plan:
-        jobs = []
-        for arm, base in (("a", 0.5), ("b", 0.25)):
-            for seed in (1, 2):
-                name = f"{arm}-s{seed}"
-                own = [f"seed={seed}", f"value={base + seed / 16}", f"trace={self.trace_file}"]
-                words = [*self.words, *own, *self.of.get(name, [])]
-                identity = self.identities.get(name, f"identity of {name}")
-                jobs.append(Job(arm, seed, words, self.folder / name, identity, None))
-        return Plan("study", self.folder, {"claim": "a beats b"}, jobs, self.metric)
-
-    def launch(self, *, jobs: int = 2, stale: str | None = None, keep: str = "all", **more) -> int:
-        return launch(self.plan(), jobs=jobs, stale=stale, keep=keep, command=FAKE, **more)
-
-    def spawn(self, *, jobs: int = 1) -> subprocess.Popen[str]:
-        """The same as a program of its own, which can be killed."""
-        code = (
-            "import sys; sys.path.insert(0, sys.argv[1])\n"
-            "from pathlib import Path; import test_launch\n"
-            "study = test_launch.Study(Path(sys.argv[2])); study.words = sys.argv[4:]\n"
-            "sys.exit(study.launch(jobs=int(sys.argv[3])))"
-        )
-        here = str(Path(__file__).parent)
-        return subprocess.Popen(
-            [sys.executable, "-c", code, here, str(self.folder), str(jobs), *self.words],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=os.environ | {"COLUMNS": "100"},
-        )
-
-    def trace(self) -> Counter[str]:
-        """How often each thing was done: `a-s1 started`, `a-s1 epoch 0`, ..."""
-        if not self.trace_file.exists():
-            return Counter()
-        return Counter(self.trace_file.read_text().splitlines())
-
-
-@pytest.fixture
-def study(tmp_path: Path) -> Study:
-    return Study(tmp_path / "runs" / "study")
-
-
-@pytest.fixture
-def wait_for() -> Callable[[Callable[[], object]], None]:
-    """Until something is true; an error after a minute."""
-
-    def wait(happened: Callable[[], object]) -> None:
-        deadline = time.monotonic() + 60
-        while not happened():
-            assert time.monotonic() < deadline, "it did not happen in a minute"
-            time.sleep(0.02)
-
-    return wait
-
-
-DONE_ONCE = {
-    f"{name} {event}": 1
-    for name in ("a-s1", "a-s2", "b-s1", "b-s2")
-    for event in ("started", "epoch 0", "epoch 1")
-}
-# By hand: 0.5 + 1/16 and 0.5 + 2/16; two values that differ by d have sd d / sqrt(2).
-ROW_A = ["a", "2", "0.5938", "0.0442", "0.25", "-"]
-ROW_B = ["b", "2", "0.3438", "0.0442", "0.25", "-"]
-
-
-def table(printed: str) -> list[list[str]]:
-    """The rows of the final table, cell by cell."""
-    lines = printed.splitlines()
-    start = max(i for i, line in enumerate(lines) if line.startswith("arm "))
-    rows = []
-    for line in lines[start + 1 :]:
-        if not line.strip():
-            break
-        rows.append(line.split())
-    return rows
-
+from tests.ablation.studies import DONE_ONCE, FAKE, ROW_A, ROW_B, table
 
 def test_all_jobs_run_once_and_are_skipped_when_repeated(study, capsys):
     assert study.launch() == 0
@@ -142,6 +45,61 @@ def test_what_runs_is_written_beside_the_runs(study):
     machine = plan.pop("machine")
     assert "/home/someone/data" in machine["paths"].values()
     assert "/home" not in json.dumps(plan)
+
+
+def test_later_commands_add_to_the_plan(study):
+    """Other arms or seeds go on in the same folder; readers see all of it."""
+    study.of["a-s1"] = ["data.root=/home/someone/data"]
+    plan = study.plan()
+    solved = {"key": "model.width", "value": 3, "deviation": 0.01}
+    jobs = [replace(job, solved=solved if job.arm == "b" else None) for job in plan.jobs]
+    for some in (jobs[:2], jobs[2:]):
+        how = {"jobs": 2, "stale": None, "keep": "all", "command": FAKE}
+        assert launch(replace(plan, jobs=some, hold={"cost": "params"}), **how) == 0
+    found = earlier_jobs(study.folder)
+    assert [job["folder"] for job in found] == ["a-s1", "a-s2", "b-s1", "b-s2"]
+    assert [job["words"] for job in found] == [job.words for job in jobs]
+    assert json.loads((study.folder / "plan.json").read_text())["hold"] == {"cost": "params"}
+    ablation = json.loads((study.folder / "ablation.json").read_text())
+    assert (ablation["seeds"], ablation["solved"]) == ([1, 2], {"b": solved})
+    told = [json.loads((study.folder / n / "run.json").read_text())["job"] for n in ("a-s1", "b-s1")]
+    assert ["solved" in job for job in told] == [False, True]
+    assert told[1]["solved"] == solved
+
+
+def test_a_cost_may_be_the_metric(study, capsys):
+    study.metric = "cost/params_m"
+    study.launch()
+    assert [row[:4] for row in table(capsys.readouterr().out)] == [
+        [arm, "2", "0.2500", "0.0000"] for arm in ("a", "b")
+    ]
+
+
+def test_n_is_of_the_values_that_the_mean_is_of(study, capsys):
+    study.metric = "cost/gmacs"  # null in the record: it was not measured
+    study.launch()
+    assert table(capsys.readouterr().out)[0][:5] == ["a", "0", "of", "2", "-"]
+
+
+@pytest.mark.parametrize("metric", ["cost/latency_ms", "time/fit_s"])
+def test_times_are_not_measured_side_by_side(study, metric):
+    study.metric = metric
+    with pytest.raises(UserError, match=f"jobs=2: {metric} is measured one run at a time"):
+        study.launch(jobs=2)
+    with pytest.raises(UserError, match=r"slurm\.exclusive: "):
+        study.launch(jobs=1, slurm={"time": 5, "partition": "gpu"})
+    assert not study.trace()
+    assert study.launch(jobs=1) == 0
+
+
+def test_a_job_that_cannot_begin_is_named_and_the_others_run(study, capfd):
+    (study.folder / ".locks" / "a-s1").mkdir(parents=True)  # stands for what is not ours to write
+    assert study.launch() == 1
+    said, errors = capfd.readouterr()
+    assert table(said)[0][:4] == ["a", "1", "of", "2"]
+    assert "failed    a-s1: nothing was written before it ended" in said.split("arm ")[-1]
+    assert "error: a-s1: " in errors
+    assert "Traceback" not in errors
 
 
 @pytest.mark.parametrize(
@@ -195,40 +153,6 @@ def test_sigkill_of_the_launcher_ends_its_jobs_and_a_repeat_goes_on(study, capsy
     assert study.trace() == DONE_ONCE | {"a-s1 resumed": 1, "a-s2 resumed": 1}
 
 
-def test_two_launchers_share_the_work(study, capfd, wait_for):
-    gate = study.folder.parent / "gate"
-    study.words = ["epochs=2", f"gate={gate}", "epoch_s=0.05"]
-    both = [study.spawn(), study.spawn()]
-    wait_for(lambda: sum(study.trace().values()) >= 4)  # each has one under way
-    gate.touch()
-    said = [process.communicate(timeout=60)[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
-    assert study.trace() == DONE_ONCE
-    assert [table(text) for text in said] == [[ROW_A, ROW_B]] * 2
-    assert any("another process runs it" in text for text in said)
-
-
-def test_what_another_launcher_failed_at_is_counted_not_repeated(study, wait_for):
-    gate = study.folder.parent / "gate"
-    gate.parent.mkdir()
-    broken = study.folder.parent / "broken"
-    broken.touch()
-    study.words = ["epochs=2", f"gate={gate}", "crash=error", f"broken={broken}"]
-    first = study.spawn(jobs=4)
-    wait_for(lambda: sum(study.trace().values()) == 8)
-    second = study.spawn(jobs=4)
-    said = ""
-    assert second.stdout is not None
-    while said.count("another process runs it") < 4:
-        line = second.stdout.readline()
-        assert line, said
-        said += line
-    gate.touch()
-    assert first.wait(60) == 1
-    assert second.wait(60) == 1
-    assert sum(study.trace().values()) == 8
-
-
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_jobs_cleanly_and_a_repeat_goes_on(study, capsys, wait_for, signum):
     gate = study.folder.parent / "gate"
@@ -257,32 +181,6 @@ def test_a_second_ctrl_c_kills(study, wait_for):
     launcher.send_signal(signal.SIGINT)
     assert launcher.wait(60) == 130
     assert read_state(study.folder / "a-s1").status == "half-done"
-
-
-def test_a_killed_job_leaves_its_claim_to_its_training(study, wait_for):
-    """Whoever leads a job is killed, out of memory say, and its training lives on for a while."""
-    gate = study.folder.parent / "gate"
-    study.words = ["epochs=2", f"gate={gate}"]
-    jobs = study.plan().jobs
-    order = Order("study", jobs[0], FAKE, {}, None, None, "all")
-    leader = subprocess.Popen(
-        [sys.executable, "-m", "cnnlab.ablation.job_process"],
-        stdin=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert leader.stdin is not None
-    leader.stdin.write(order.to_json() + "\n")
-    leader.stdin.flush()
-    wait_for(lambda: study.trace() >= Counter(["a-s1 epoch 0"]))
-    leader.kill()
-    leader.wait()
-    launcher = study.spawn(jobs=4)
-    wait_for(lambda: study.trace()["b-s2 epoch 0"])
-    gate.touch()
-    said, _ = launcher.communicate(timeout=60)
-    assert launcher.returncode == 0, said
-    assert study.trace() == DONE_ONCE
 
 
 @pytest.mark.parametrize("what", ["config", "commit"])
@@ -362,23 +260,6 @@ def test_identity_before_auto_settings_is_enough(study):
     assert study.trace() == DONE_ONCE
 
 
-def test_a_collected_record_counts(study, capsys):
-    folder = study.folder / "a-s1"
-    folder.mkdir(parents=True)
-    (folder / "metrics.csv").write_text("step,epoch,time_s,key,value\n")
-    collected = {
-        "schema": 1,
-        "status": "finished",
-        "identity": "identity of a-s1",
-        "metrics": {"test/top1": 0.5625},
-        "cost": {"cost/params_m": 0.25, "cost/gmacs": None},
-    }
-    (folder / "run.json").write_text(json.dumps(collected))
-    assert study.launch() == 0
-    assert table(capsys.readouterr().out) == [ROW_A, ROW_B]
-    assert not study.trace()["a-s1 started"]
-
-
 @pytest.mark.parametrize(
     ("keep", "left"),
     [
@@ -422,6 +303,18 @@ def test_progress_is_read_from_the_end_of_a_long_file(tmp_path):
     progress = read_progress(tmp_path)
     assert (progress.epoch, progress.metrics) == (99, {"train/loss": 9999.5})
     assert read_progress(tmp_path / "nowhere").epoch == 0
+
+
+@pytest.mark.parametrize("pad", ["", "x"])  # so that one of the two begins within a letter
+def test_progress_of_a_key_that_is_not_ascii(tmp_path, pad):
+    rows = [f"{i},3,0.1,train/{'é' * 40}{pad},0.5\n" for i in range(1000)]
+    (tmp_path / "metrics.csv").write_text("step,epoch,time_s,key,value\n" + "".join(rows) + pad)
+    assert read_progress(tmp_path).epoch == 3
+
+
+def test_progress_of_a_file_that_is_not_ours(tmp_path):
+    (tmp_path / "metrics.csv").write_text("step,epoch,time_s,key,value\n1,2\n")
+    assert read_progress(tmp_path).epoch == 0
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"status": "finished"}'])

@@ -8,11 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from cnnlab.ablation.job import Job, Plan
 from cnnlab.ablation.launch import launch
 from cnnlab.ablation.local_pool import AT_ONCE
+from cnnlab.callbacks.checkpoint import Checkpoint
 from cnnlab.config import compose
+from cnnlab.tracking.folder import JOB_FOLDER
 from cnnlab.tracking.identity import identity
 from cnnlab.tracking.reading import read_run
 from train import run
@@ -49,6 +52,36 @@ def test_no_latency_beside_other_jobs(tmp_path, monkeypatch):
     metrics = run(composed)
     assert "cost/params_m" in metrics
     assert metrics["cost/latency_ms"] is None
+
+
+def test_a_half_done_job_goes_on_as_it_was_beside_other_jobs(tmp_path, monkeypatch):
+    """Another `jobs=N` or machine gives other threads, and another precision where it is auto."""
+    words = [word for word in WORDS if not word.startswith(("trainer.threads", "trainer.prec"))]
+    composed = compose([*words, "trainer.limit_train_batches=2"])
+    monkeypatch.setenv(JOB_FOLDER, str(tmp_path / "job"))
+    before = torch.get_num_threads()
+    saved = Checkpoint.on_train_epoch_end
+
+    def die(self, trainer, task):
+        saved(self, trainer, task)
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as first, pytest.raises(RuntimeError, match="killed"):
+        first.setenv("OMP_NUM_THREADS", "1")
+        first.setattr("cnnlab.trainer._has_bf16", lambda accelerator: False)
+        first.setattr(Checkpoint, "on_train_epoch_end", die)
+        run(composed)
+    try:
+        monkeypatch.setenv("OMP_NUM_THREADS", "2")
+        monkeypatch.setattr("cnnlab.trainer._has_bf16", lambda accelerator: True)
+        run(composed)
+    finally:
+        torch.set_num_threads(before)
+    found = read_run(tmp_path / "job")
+    assert found.status == "finished"
+    assert len(found.time["sessions"]) == 2
+    kept = found.config["trainer"]
+    assert (kept["threads"], kept["precision"], kept["channels_last"]) == (1, "32-true", False)
 
 
 @pytest.mark.slow

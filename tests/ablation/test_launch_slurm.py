@@ -1,20 +1,23 @@
 """The same through submitit, with its executor for this machine; no SLURM is at hand in tests."""
 
 import importlib.util
+import os
 import signal
 import sys
 from pathlib import Path
 
 import pytest
+from submitit.core.utils import DelayedSubmission
 
 from cnnlab.ablation.attempt import Order
 from cnnlab.ablation.job import Job, Plan
 from cnnlab.ablation.job_state import read_state
 from cnnlab.ablation.launch import launch
 from cnnlab.ablation.slurm_pool import NodeAttempt, SlurmPool
+from cnnlab.ablation.local_pool import AT_ONCE
 from cnnlab.errors import UserError
+from tests.ablation.studies import FAKE
 
-FAKE = [sys.executable, "-S", str(Path(__file__).with_name("fake_train.py"))]
 LOCAL = {"cluster": "local", "time": 5}
 
 
@@ -42,7 +45,7 @@ def test_before_its_time_is_up_a_job_stops_and_is_submitted_again(tmp_path, monk
     plan = a_plan(tmp_path / "study", "gate=/never")
     (tmp_path / "study").mkdir()
     job = plan.jobs[0]
-    attempt = NodeAttempt(Order("study", job, FAKE, {}, None, None, "all"))
+    attempt = NodeAttempt(Order("study", job, FAKE, {}, None, None, "all", 0.0))
     again = []
 
     def out_of_time(*_: object) -> None:  # as submitit's handler does
@@ -71,6 +74,28 @@ def test_before_its_time_is_up_a_job_stops_and_is_submitted_again(tmp_path, monk
     assert (tmp_path / "trace").read_text().split("\n")[:4] == [
         *("a-s1 started", "a-s1 epoch 0", "a-s1 resumed", "a-s1 epoch 1")
     ]
+
+
+@pytest.mark.parametrize(("exclusive", "alone"), [({"exclusive": True}, True), ({}, False)])
+def test_what_slurm_is_asked_for(tmp_path, monkeypatch, exclusive, alone):
+    """No SLURM is here: a stand-in for sbatch keeps what it is given."""
+    for name in ("srun", "sbatch"):
+        (tmp_path / name).write_text("#!/bin/sh\necho Submitted batch job 7\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    plan = a_plan(tmp_path / "study")
+    pool = SlurmPool(plan, 2, {"time": 5, "partition": "gpu"} | exclusive)
+    pool.start([Order("study", job, FAKE, {}, None, None, "all", 0.0) for job in plan.jobs])
+    (script,) = (tmp_path / "study" / ".slurm").glob("*.sh")
+    asked = script.read_text()
+    for line in ("--partition=gpu", "--time=5", "--array=0-1%2"):
+        assert f"#SBATCH {line}\n" in asked
+    assert ("#SBATCH --exclusive\n" in asked) is alone
+    pickled = (tmp_path / "study" / ".slurm").glob("*_submitted.pkl")
+    for one in map(DelayedSubmission.load, pickled):
+        assert one._timeout_countdown == 100
+        (attempt,) = [one.function]
+        assert (attempt._order.variables[AT_ONCE] == "1") is alone
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from cnnlab.ablation import latency
 from cnnlab.ablation.costs import Costs
 from cnnlab.ablation.definition import Hold
 from cnnlab.ablation.plan import plan
+from cnnlab.ablation.plan_files import write_plan
 from cnnlab.complexity.count import Cost
 from cnnlab.config import compose, to_plain
 from cnnlab.errors import UserError
@@ -85,6 +87,46 @@ def test_the_knob_is_solved_and_its_cost_counted(write):
         assert found[name].solved.deviation == pytest.approx(params(groups, width) / target - 1)
 
 
+def test_what_is_held_is_stored_with_every_job(write):
+    found = plan([*write(), "hold.tolerance=0.25", "seed=1", "arms=one,two"]).plan
+    assert found.hold == {
+        "cost": "params",
+        "solve": "model.width_per_group",
+        "tolerance": 0.25,
+    }
+    one, two = found.jobs
+    assert one.solved is None
+    target = params(1, 8)
+    assert two.solved["holds"] == "params"
+    assert two.solved["target"] == target
+    assert two.solved["deviation"] == pytest.approx(params(2, two.solved["value"]) / target - 1)
+
+
+class Stopwatch:
+    """In place of `Timed`: parameters as time; arms of two groups are slower by `slower`."""
+
+    slower = 1.0
+
+    def __init__(self, costs, cfg):
+        self.time = costs.params(cfg) * (self.slower if cfg.model.groups == 2 else 1.0)
+
+    def ms(self):
+        return self.time * 1e-6
+
+
+def test_a_latency_that_was_held_is_not_measured_anew_by_a_repeat(write, monkeypatch):
+    monkeypatch.setattr(latency, "Timed", Stopwatch)
+    words = [*write(), "hold.cost=latency", "hold.tolerance=0.3", "arms=one,two", "seed=1"]
+    first = plan(words).plan
+    write_plan(first, None)
+    monkeypatch.setattr(Stopwatch, "slower", 2.0)
+    again = plan(words)
+    assert [job.identity for job in again.plan.jobs] == [job.identity for job in first.jobs]
+    assert any("as it was solved before" in note for note in again.notes)
+    anew = plan([*words, "stale=rerun"]).plan.jobs[1].solved
+    assert anew["value"] < first.jobs[1].solved["value"]
+
+
 def test_another_cost_or_none_may_be_held(write):
     held = plan([*write(), "hold.cost=macs", "hold.tolerance=0.3", "arms=two"])
     assert held.hold == Hold("macs", "model.width_per_group", 0.3)
@@ -111,6 +153,15 @@ def test_seeds_and_arms_narrow_it(free):
     assert [job.folder.name for job in found.plan.jobs[:2]] == ["two-s7", "four-s7"]
     assert len(found.plan.jobs) == 6
     assert [job.seed for job in free("seed=range(3)", "arms=one").plan.jobs] == [0, 1, 2]
+
+
+def test_arms_that_are_called_by_numbers(write, uncounted):
+    arms = {"0.5": ["model.groups=1"], "2": ["model.groups=2"]}
+    contrasts = [{"name": "x", "arms": ["0.5", "2"], "expect": "positive"}]
+    words = write(arms=arms, contrasts=contrasts, baseline="2", hold=None)
+    for typed, names in (("0.5", ["0.5"]), ("0.5,2", ["0.5", "2"]), ("[2]", ["2"])):
+        assert [arm.name for arm in plan([*words, f"arms={typed}"]).arms] == names
+    assert len(plan([*words, "arms=null"]).arms) == 2
 
 
 def test_what_is_held_is_the_baselines_cost_where_it_is_not_run_too(write):

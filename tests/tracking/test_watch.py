@@ -1,10 +1,12 @@
 import io
 import json
+from contextlib import ExitStack
 
 import pytest
 from rich.console import Console
 from rich.text import Text
 
+from cnnlab.ablation.claim import at_work
 from cnnlab.errors import UserError
 from cnnlab.tracking import watch as watching
 from cnnlab.tracking.multirun import multiruns
@@ -53,6 +55,26 @@ def test_it_draws_at_every_job_that_ends_until_all_have(multirun, monkeypatch):
     assert "3 of 3 jobs done; failed: a-s1, b-s0" in lines
     assert lines[-1] == "table 4"  # a pipe gets the table once
     assert out.getvalue().count("table") == 1
+
+
+def test_it_goes_on_while_a_launcher_may_try_again_what_failed(multirun, monkeypatch):
+    for name, status in (("a-s0", "finished"), ("a-s1", "finished"), ("b-s0", "failed")):
+        set_status(multirun, name, status)
+    looks = []
+    with ExitStack() as launcher:
+        launcher.enter_context(at_work(multirun))
+
+        def sleep(seconds):
+            looks.append(seconds)
+            if len(looks) == 3:
+                set_status(multirun, "b-s0", "finished")
+                launcher.close()
+
+        monkeypatch.setattr(watching.time, "sleep", sleep)
+        out = io.StringIO()
+        watch(multiruns([multirun]), lambda: Text(""), Console(file=out, width=80), every_s=0)
+    assert len(looks) == 3
+    assert "3 of 3 jobs done" in out.getvalue().splitlines()[-1]
 
 
 def test_ctrl_c_ends_it(multirun, monkeypatch):
