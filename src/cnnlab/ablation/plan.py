@@ -103,7 +103,7 @@ def plan(words: list[str]) -> Planned:
         Plan(
             name=outline.name,
             folder=folder,
-            ablation=_described(outline),
+            ablation=_described(outline, arms),
             jobs=_jobs(arms, outline, folder),
             metric=outline.ablation.metric if outline.ablation else None,
             hold=None if outline.hold is None else vars(outline.hold),
@@ -346,11 +346,12 @@ def _cost(composed: Composed, costs: "Costs") -> dict[str, float]:
     return {key: value for key, value in counted.items() if value is not None}
 
 
-def _described(outline: _Outline) -> dict[str, Any] | None:
-    """The ablation as the launcher writes it, with the seeds that are run and what is held."""
+def _described(outline: _Outline, arms: list[Arm]) -> dict[str, Any] | None:
+    """The ablation as the launcher writes it, with the arms that are run and what was solved."""
     if outline.ablation is None:
         return None
     plain = outline.ablation.to_plain()
     plain["seeds"] = outline.seeds
     plain["hold"] = None if outline.hold is None else vars(outline.hold)
+    plain["solved"] = {arm.name: vars(arm.solved) for arm in arms if arm.solved}
     return plain
