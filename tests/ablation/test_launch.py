@@ -62,7 +62,8 @@ def test_later_commands_add_to_the_plan(study):
     assert json.loads((study.folder / "plan.json").read_text())["hold"] == {"cost": "params"}
     ablation = json.loads((study.folder / "ablation.json").read_text())
     assert (ablation["seeds"], ablation["solved"]) == ([1, 2], {"b": solved})
-    told = [json.loads((study.folder / n / "run.json").read_text())["job"] for n in ("a-s1", "b-s1")]
+    records = [study.folder / name / "run.json" for name in ("a-s1", "b-s1")]
+    told = [json.loads(record.read_text())["job"] for record in records]
     assert ["solved" in job for job in told] == [False, True]
     assert told[1]["solved"] == solved
 

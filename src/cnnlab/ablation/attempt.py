@@ -57,7 +57,7 @@ class Order:
     began: float
 
     def refuses(self, state: JobState) -> bool:
-        """Whether the run that is there is another experiment's, and nobody said what becomes of it.
+        """Whether another experiment's run is there, and nobody said what becomes of it.
 
         The launcher refuses such runs before it starts; this one came since, by somebody else.
         """

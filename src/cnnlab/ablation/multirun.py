@@ -70,9 +70,7 @@ class Multirun:
     def run(self, stops: Stops) -> None:
         """Until all ended, or those under way were stopped."""
         killing = False
-        while self._pool.running or (
-            (self._waiting or self._elsewhere) and not self._stopping
-        ):
+        while self._pool.running or ((self._waiting or self._elsewhere) and not self._stopping):
             if stops.signum is not None and not self._stopping:
                 self._stopping = True
                 self._stop()
