@@ -271,11 +271,10 @@ def _texts(value: Any, change: Callable[[str], str]) -> Any:
 
 
 def _homes(text: str) -> set[str]:
-    """The names of people's folders, and of `Carol Smith` the parts."""
-    found = set()
-    for name in re.findall(r"(?i)/(?:home|users)/([^/\\\"']+)", text):
-        words = name.split()
-        found |= {name, *words[:1], *words[-1:]}
+    """The names of people's folders; of `/home/Carol Smith/x` the name and its parts."""
+    found = set(re.findall(r"(?i)/(?:home|users)/([^/\s\\\"']+)", text))
+    for name in re.findall(r"(?i)/(?:home|users)/(\w+ \w+)(?=/)", text):
+        found |= {name, *name.split()}
     return found
 
 

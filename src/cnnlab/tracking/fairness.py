@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 from cnnlab.tracking.naming import differing, shown, some
 from cnnlab.tracking.reading import RunData
-from cnnlab.tracking.settings import Sheaf, text_of
+from cnnlab.tracking.settings import Key, Sheaf, text_of
 
 _KINDS = {
     "data": ("data",),
@@ -142,20 +142,22 @@ def hardware(run: RunData) -> str | None:
     return environment.get("cpu")
 
 
-def unequal_seeds(seeds: dict[str, Collection[int]]) -> list[str]:
+def unequal_seeds(seeds: dict[str, Collection[Key]]) -> list[str]:
     """A line where groups have other seeds than others."""
     return _line("seeds", {name: [ranges(own)] for name, own in seeds.items() if own})
 
 
-def ranges(seeds: Iterable[int]) -> str:
-    """`0-4, 7`."""
+def ranges(seeds: Iterable[Key]) -> str:
+    """`0-4, 7, 7 model.seed=1`."""
+    seeds = list(seeds)
     parts: list[list[int]] = []
-    for seed in sorted(seeds):
+    for seed in sorted(seed for seed in seeds if isinstance(seed, int)):
         if parts and seed == parts[-1][-1] + 1:
             parts[-1].append(seed)
         else:
             parts.append([seed])
-    return ", ".join(str(p[0]) if len(p) == 1 else f"{p[0]}-{p[-1]}" for p in parts)
+    words = [str(p[0]) if len(p) == 1 else f"{p[0]}-{p[-1]}" for p in parts]
+    return ", ".join([*words, *sorted(seed for seed in seeds if isinstance(seed, str))])
 
 
 def _merely_unknown(key: str, sheaves: Sequence[Sheaf]) -> bool:

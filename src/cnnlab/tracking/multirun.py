@@ -65,8 +65,9 @@ def _multirun(folder: Path, ablation: dict[str, Any] | None, plan: Mapping[str, 
             PlannedJob(str(job["arm"]), int(job["seed"]), folder / Path(job["folder"]).name)
             for job in plan.get("jobs", [])
         ]
+        of_jobs = {j["arm"]: j["solved"] for j in plan.get("jobs", []) if j.get("solved")}
         told = plan if ablation is None else ablation
-        hold, solved = told.get("hold") or None, told.get("solved") or {}
+        hold, solved = told.get("hold") or None, told.get("solved") or of_jobs
         of_knob = {hold["solve"]} if hold else set()
         if ablation is None:
             words = [list(job["words"]) for job in plan["jobs"]]
