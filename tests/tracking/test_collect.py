@@ -139,7 +139,9 @@ def test_a_name_in_a_plan_stays_where_it_may_change_a_result_and_is_said(persona
     ]
 
 
-def test_a_person_of_two_words(made_run, write_run, tmp_path):
+def test_a_person_of_two_words(made_run, write_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(socket, "gethostname", lambda: "box")
+    monkeypatch.setattr(getpass, "getuser", lambda: "csmith")
     machine = {"host": "box", "folder": "/home/Carol Smith/work"}
     run = made_run(machine=machine, name="smith-1")
     run.config["data"]["root"] = "/home/Carol Smith/sets"

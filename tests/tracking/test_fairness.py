@@ -76,7 +76,10 @@ def test_by_hand_two_data_sets_are_no_fair_question(made_run):
     runs = [made_run(overrides=["data=toy"]), made_run({"data.values": 3}, data=data)]
     runs[1].overrides[:], runs[1].choices["data"] = ["data=other"], "other"
     (line,) = lines(runs)
-    assert line.startswith("data: other test images: Other (9 images, digest eeeeee) in data=other")
+    assert line == (
+        "data: other test images: Toy (20 images, digest cccccc) in data=toy; "
+        "Other (9 images, digest eeeeee) in data=other"
+    )
     assert lines(runs, purpose={"data"}) == []  # an ablation of data sets says so
 
 
@@ -104,7 +107,7 @@ def test_within_a_group_images_and_steps_are_the_same_whatever_the_question(made
     assert images.startswith("data: other images: ")
     assert images.count("in f1") == 2
     assert "f2" not in images
-    assert steps == "length: 32 steps in f2; 16 steps in f2"
+    assert steps == "length: 16 steps in f2; 32 steps in f2"
     # Early stopping on purpose ends runs of one group at other steps.
     stops = {"data.fraction", "callbacks.early_stopping"}
     assert len(lines(runs, purpose=stops)) == 1

@@ -64,7 +64,10 @@ def unfair(
             is of one part of the config, such as two models or two learning rates.
     """
     sheaves = [sheaf for sheaf in sheaves if sheaf.members]
-    told, besides = question(sheaves) if purpose is None else (purpose, frozenset())
+    told: Collection[str] = purpose or ()
+    besides: Collection[str] = ()
+    if purpose is None:
+        told, besides = question(sheaves)
     asked = [
         key
         for key in differing(sheaves)
