@@ -8,7 +8,8 @@ ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 
 FROM ${DEVICE}
 ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1
-RUN apt-get update && apt-get install -y --no-install-recommends git g++ && rm -rf /var/lib/apt/lists/* \
+# chromium: tests/tracking/report opens the report of `compare --html` in it.
+RUN apt-get update && apt-get install -y --no-install-recommends git g++ chromium && rm -rf /var/lib/apt/lists/* \
  && useradd --create-home lab && install -d -o lab /lab
 WORKDIR /lab
 COPY requirements.lock .

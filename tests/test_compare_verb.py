@@ -36,6 +36,15 @@ def test_options_between_paths(study, made_run, write_run, capsys):
     assert "groups=8" in out
 
 
+def test_which_way_is_better_can_be_said(study, capsys):
+    for option, best in ((["--higher"], 4), (["--lower"], 1), ([], 4)):
+        main(["compare", str(study), *option])
+        out = capsys.readouterr().out
+        assert ("lower is better" in out) == (option == ["--lower"])
+        (front,) = (line for line in out.splitlines() if line.rstrip().endswith("*"))
+        assert f"groups={best}" in front
+
+
 def test_what_is_collected_compares_the_same(study, tmp_path, capsys):
     main(["compare", str(study), "--collect", str(tmp_path / "kept" / "study")])
     first = capsys.readouterr().out
@@ -73,6 +82,7 @@ def test_watch_waits_for_the_first_run(made_run, write_run, tmp_path, capsys, mo
         ([], "name run folders"),
         (["{study}", "--metrik", "x"], "did you mean '--metric'?"),
         (["{study}", "--by"], "expected one argument"),
+        (["{study}", "--lower", "--higher"], "not allowed with argument"),
         (["{study}", "--by", "gruops"], "did you mean 'groups'?"),
         (["{study}", "--cost", "macs"], "--cost macs: must be one of"),
         (["{study}", "--metric", "top1"], "metric top1: no finished run has it"),

@@ -49,7 +49,12 @@ def compare_verb(words: list[str]) -> None:
     def build() -> tuple[list[RunData], Comparison]:
         runs = find(asked.paths, _warn)
         return runs, compare(
-            runs, metric=asked.metric, cost=asked.cost, by=asked.by, baseline=asked.baseline
+            runs,
+            metric=asked.metric,
+            cost=asked.cost,
+            by=asked.by,
+            baseline=asked.baseline,
+            higher=asked.higher,
         )
 
     if asked.watch:
@@ -120,13 +125,16 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parse(words: list[str]) -> argparse.Namespace:
-    options = [f"--{name}" for name in (*_VALUES, "watch")]
+    options = [f"--{name}" for name in (*_VALUES, "higher", "lower", "watch")]
     parser = _Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("paths", nargs="*")
     for name, example in _VALUES.items():
         parser.add_argument(
             f"--{name}", metavar=example, default="gmacs" if name == "cost" else None
         )
+    better = parser.add_mutually_exclusive_group()
+    better.add_argument("--higher", action="store_true", default=None)
+    better.add_argument("--lower", action="store_false", dest="higher")
     parser.add_argument("--watch", action="store_true")
     for word in words:
         option = word.partition("=")[0]

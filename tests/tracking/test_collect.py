@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from cnnlab.ablation.job import Job, Plan
+from cnnlab.ablation.launch import launch
 from cnnlab.errors import UserError
 from cnnlab.tracking.collect import collect
 from cnnlab.tracking.find import find
@@ -34,7 +36,8 @@ def personal(monkeypatch, tmp_path, config) -> Path:
         settings = config | {
             "runs": str(home / "runs"),
             "name": "carol-test",
-            "tags": {"who": "carol", "where": "lab-node-7"},
+            "tags": {"who": "carol", "boss": "CAROL", "where": "lab-node-7"},
+            "slurm": {"account": "carol", "partition": "lab"},
             "logger": {"wandb": {"entity": "carol"}, "mlflow": {"uri": f"file://{home}/mlruns"}},
             "data": {"root": "/home/carol/sets/cifar", "list": "/shared/lists/a.txt"},
             "model": {"name": arm, "weights": str(home / "pretrained" / "x.pt")},
@@ -48,13 +51,24 @@ def personal(monkeypatch, tmp_path, config) -> Path:
         record.folder.rename(study / f"{arm}-s3")
         file = study / f"{arm}-s3" / "run.json"
         stored = json.loads(file.read_text())
-        stored["job"] = {"name": "study", "arm": arm}
+        stored["job"] = {"name": "carol-study", "arm": arm, "identity": arm}
         stored["git"] = {"commit": "c" * 40, "dirty": False, "remote": "git@x:carol/y.git"}
         file.write_text(json.dumps(stored))
         (study / f"{arm}-s3" / "results.json").write_text('{"a": "carol"}')
-    (study / "ablation.json").write_text(json.dumps({"name": "study", "arms": {"a": [], "b": []}}))
-    (study / "plan.json").write_text(json.dumps({"jobs": [{"folder": str(study / "a-s3")}]}))
+    assert finish(study) == 0
     return study
+
+
+def finish(folder: Path) -> int:
+    """The multirun, all of whose jobs are done: the launcher but writes its files."""
+    words = [
+        *("logger.wandb.entity=carol", "+tags.who=carol", "name=carol-test", "seed=3"),
+        *("data.root=/home/carol/sets", "model.weights=/home/Carol Smith/x.pt"),
+    ]
+    jobs = [Job(a, 3, [f"model={a}", *words], folder / f"{a}-s3", a, None) for a in ("a", "b")]
+    ablation = {"name": "study", "arms": {"a": [], "b": []}}
+    plan = Plan("carol-study", folder, ablation, jobs, None)
+    return launch(plan, jobs=1, stale="keep", keep="all")
 
 
 def test_nothing_personal_is_left(personal, tmp_path):
@@ -67,7 +81,8 @@ def test_nothing_personal_is_left(personal, tmp_path):
     ]
     for file in files:
         text = (tmp_path / "shared" / file).read_text()
-        assert not re.search(r"carol|lab-node|example\.org|home|mlruns|/shared/", text), file
+        personal_words = r"(?i)carol|smith|lab-node|example\.org|home|mlruns|/shared/|account"
+        assert not re.search(personal_words, text), file
         assert str(tmp_path) not in text
         assert not re.search(r'"/', text)
 
@@ -78,8 +93,9 @@ def test_what_counts_is_left(personal, tmp_path):
     after = find([tmp_path / "shared"], refuse)
     for old, new in zip(before, after, strict=True):
         assert new.history == old.history
-        for name in ("identity", "seed", "metrics", "cost", "time", "data", "choices", "job"):
+        for name in ("identity", "seed", "metrics", "cost", "time", "data", "choices"):
             assert getattr(new, name) == getattr(old, name)
+        assert new.job == old.job | {"name": "<user>-study"}
         assert new.git == {"commit": "c" * 40, "dirty": False}
         assert new.status == "finished"
         assert new.config["model"] == {"name": old.job["arm"], "weights": "pretrained/x.pt"}
@@ -92,6 +108,53 @@ def test_what_counts_is_left(personal, tmp_path):
     assert lists.isdisjoint({run.config["data"]["root"] for run in after})
     ablation = json.loads((tmp_path / "shared" / "ablation.json").read_text())
     assert ablation == json.loads((personal / "ablation.json").read_text())
+    before, after = (json.loads((f / "plan.json").read_text()) for f in (personal, tmp_path / "shared"))
+    assert "machine" not in after
+    assert after["name"] == "<user>-study"
+    for old_job, new_job in zip(before["jobs"], after["jobs"], strict=True):
+        keys = old_job.keys() - {"words"}
+        assert {key: new_job[key] for key in keys} == {key: old_job[key] for key in keys}
+        arm = new_job["arm"]
+        assert [w.partition("$")[0] for w in new_job["words"]] == [
+            *(f"model={arm}", "+tags.who=<user>", "name=<user>-test", "seed=3"),
+            *("data.root=", "model.weights="),
+        ]
+
+
+def test_a_collected_multirun_is_done(personal, tmp_path, capsys):
+    collect(find([personal], refuse), tmp_path / "shared", refuse)
+    capsys.readouterr()
+    assert finish(tmp_path / "shared") == 0
+    assert "skip      2 that finished before: a-s3, b-s3" in capsys.readouterr().out
+
+
+def test_a_name_in_a_plan_stays_where_it_may_change_a_result_and_is_said(personal, tmp_path):
+    file = personal / "plan.json"
+    file.write_text(file.read_text().replace('"model=a"', '"model=a", "model.repo=carol/cats"'))
+    said: list[str] = []
+    collect(find([personal], refuse), tmp_path / "shared", said.append)
+    assert said == [
+        f"{tmp_path}/shared/plan.json: jobs.words holds 'carol', "
+        "which may be a person's or machine's"
+    ]
+
+
+def test_a_person_of_two_words(made_run, write_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(socket, "gethostname", lambda: "box")
+    monkeypatch.setattr(getpass, "getuser", lambda: "csmith")
+    machine = {"host": "box", "folder": "/home/Carol Smith/work"}
+    run = made_run(machine=machine, name="smith-1")
+    run.config["data"]["root"] = "/home/Carol Smith/sets"
+    run.overrides.append("data.root=/home/Carol Smith/sets")
+    run.weights = "/home/Carol Smith/work/pre trained/x.pt"
+    said: list[str] = []
+    (target,) = collect(find([write_run(run)], refuse), tmp_path / "shared", said.append)
+    text = (target / "run.json").read_text()
+    assert not re.search("(?i)carol|smith", text)
+    assert said == []
+    stored = json.loads(text)
+    assert stored["weights"] == "pre trained/x.pt"
+    assert stored["name"] == "<user>-1"
 
 
 def test_a_record_is_the_same_run_as_its_original(personal, tmp_path):

@@ -146,6 +146,57 @@ def test_the_verdict_on_a_metric_of_the_other_direction(study):
     assert "the claim is about test/top1, the verdict on test/loss" in comparison.notes
 
 
+@pytest.mark.parametrize("metric", ["cost/params_m", "time/fit_s", "train/top1", "test/top5"])
+def test_no_verdict_on_what_the_claim_is_not_about(study, metric):
+    """Four groups have fewer parameters: no support for their accuracy."""
+    runs = study()
+    for run in runs:
+        low = 1.0 if run.job["arm"] == "g4" else 2.0
+        run.cost["cost/params_m"] = run.metrics["time/fit_s"] = low + run.seed / 100
+        run.metrics["train/top1"] = run.metrics["test/top5"] = low + run.seed / 100
+    comparison = compared(runs, metric=metric)
+    assert comparison.verdicts == []
+    assert comparison.no_verdict == f"the claim is about test/top1, not {metric}"
+    assert f"no verdict: {comparison.no_verdict}" in comparison.notes
+    assert len(comparison.paired) == 2  # the differences are there
+
+
+def test_the_verdict_may_be_on_val_and_is_not_turned_by_the_persons_word(study):
+    assert compared(study(), metric="val/top1").verdicts[0].outcome == "supported"
+    comparison = compare(
+        study(), metric=None, cost="gmacs", by=None, baseline=None, higher=False
+    )
+    assert not comparison.higher_is_better
+    # The file expects its contrast to be positive, whichever way is better.
+    assert comparison.verdicts[0].outcome == "supported"
+
+
+def test_what_was_solved_is_said(study):
+    solved = {
+        "g4": {"key": "model.width", "value": 24, "deviation": 0.0123},
+        "g32": {"key": "model.width", "value": 4, "deviation": -0.0311},
+    }
+    assert (
+        "solved to hold params within 5 %: model.width=24 in g4 (+1.2 %), "
+        "model.width=4 in g32 (-3.1 %)"
+    ) in compared(study(solved=solved)).notes
+
+
+def test_the_direction_of_another_programs_metric_is_a_guess_that_is_said(made_run):
+    unknown = {"wandb": {}, "identity": "", "choices": {}, "overrides": [], "cost": {}}
+    runs = [
+        made_run(seed=None, name=f"r{i}", metrics={"logloss": i / 10}, config={"lr": i}, **unknown)
+        for i in (1, 2)
+    ]
+    comparison = compared(runs, metric="logloss")
+    assert not comparison.higher_is_better
+    assert "logloss: lower is better, as its name sounds; --higher if it is not" in comparison.notes
+    said = compare(runs, metric="logloss", cost="gmacs", by=None, baseline=None, higher=True)
+    assert said.higher_is_better
+    assert not any("as its name sounds" in note for note in said.notes)
+    assert [g.best for g in said.groups] == [False, True]
+
+
 def test_what_the_tuned_keys_became_is_said(study):
     runs = study(tune={"optimizer.lr": [0.1, 0.2]})
     for run in runs:
@@ -235,6 +286,28 @@ def test_a_repeat_of_a_seed_is_no_further_seed(made_run):
     comparison = compared(runs)
     assert comparison.groups[0].values == {0: 0.8, 1: 0.7}
     assert comparison.warnings == ["left out (a newer run has seed 0, too): toy-net seed 0"]
+
+
+def test_seeds_of_the_data_and_of_the_net_count_as_well(made_run):
+    """seed=0 model.seed=1,2,3: three runs, paired with those of the same seeds."""
+    runs = [
+        made_run({"model.groups": g, "model.seed": s}, top1=0.8 + 0.01 * g + 0.001 * s * s * g)
+        for g in (1, 4)
+        for s in (0, 1, 2, 3)
+    ]
+    del runs[0]
+    comparison = compared(runs)
+    one, four = comparison.groups
+    assert list(one.values) == [f"0 model.seed={s}" for s in (1, 2, 3)]
+    assert list(four.values) == [0, *one.values]
+    assert comparison.left_out == []
+    (paired,) = comparison.paired
+    assert list(paired.differences.values()) == pytest.approx([0.03 + 0.003 * s * s for s in (1, 2, 3)])
+    test = stats.ttest_rel([four.values[key] for key in one.values], list(one.values.values()))
+    assert paired.p == pytest.approx(test.pvalue)
+    (seeds,) = comparison.warnings
+    assert seeds.startswith("seeds: ")
+    assert "runs without a seed" not in " ".join(comparison.notes)
 
 
 def test_by_one_key_a_seed_counts_once_with_the_mean_of_its_runs(made_run):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from cnnlab.ablation.local_pool import AT_ONCE
 from cnnlab.tracking import environment as module
 from cnnlab.tracking.environment import environment, git, machine
 
@@ -48,3 +49,10 @@ def test_no_git_is_no_error(tmp_path: Path, monkeypatch):
     assert git() is None
     monkeypatch.setenv("PATH", os.devnull)
     assert git() is None
+
+
+def test_how_many_jobs_share_the_machine(monkeypatch):
+    monkeypatch.delenv(AT_ONCE, raising=False)
+    assert environment(threads=1)["jobs"] == 1
+    monkeypatch.setenv(AT_ONCE, "4")  # as the launcher tells its jobs
+    assert environment(threads=1)["jobs"] == 4

@@ -66,8 +66,72 @@ def test_other_images(made_run):
         "data: other images: Toy (100/20/20 images, digests aaaaaa/bbbbbb/dddddd) in groups=4; "
         "Toy (100/20/20 images, digests aaaaaa/bbbbbb/cccccc) in groups=1"
     )
+    data["digest"] = made_run().data["digest"] | {"train": "d" * 64}
     runs = [made_run({"data.fraction": 1.0}, data=data), made_run({"data.fraction": 0.1})]
     assert lines(runs) == []  # asked about
+
+
+def test_by_hand_two_data_sets_are_no_fair_question(made_run):
+    data = {"name": "Other", "sizes": {"test": 9}, "digest": {"test": "e" * 64}}
+    runs = [made_run(overrides=["data=toy"]), made_run({"data.values": 3}, data=data)]
+    runs[1].overrides[:], runs[1].choices["data"] = ["data=other"], "other"
+    (line,) = lines(runs)
+    assert line == (
+        "data: other test images: Toy (20 images, digest cccccc) in data=toy; "
+        "Other (9 images, digest eeeeee) in data=other"
+    )
+    assert lines(runs, purpose={"data"}) == []  # an ablation of data sets says so
+
+
+@pytest.mark.parametrize("key", ["data.image_size", "data.mean"])
+def test_another_size_of_the_images_is_no_other_set_of_them(made_run, key):
+    """data.image_size=32,64 on purpose: that one of the arms had other images still counts."""
+    data = made_run().data
+    data = data | {"digest": data["digest"] | {"train": "d" * 64}}
+    runs = [made_run({key: 32}, arm="s"), made_run({key: 64}, arm="l", data=data)]
+    (line,) = lines(runs, purpose={key})
+    assert line.startswith("data: other images")
+    short = {"val/top1": History([16], [0], [1.0], [0.9])}
+    runs = [made_run({key: 32}, arm="s"), made_run({key: 64}, arm="l", history=short)]
+    assert lines(runs, purpose={key}) == ["length: 16 steps in l; 32 steps in s"]
+
+
+def test_within_a_group_images_and_steps_are_the_same_whatever_the_question(made_run):
+    data = made_run().data
+    data = data | {"digest": data["digest"] | {"train": "d" * 64}}
+    short = {"val/top1": History([16], [0], [1.0], [0.9])}
+    runs = [made_run({"data.fraction": f}, arm=f"f{f}", seed=s) for f in (1, 2) for s in (0, 1)]
+    assert lines(runs, purpose={"data.fraction"}) == []
+    runs[1].data, runs[3].history = data, short
+    images, steps = lines(runs, purpose={"data.fraction"})
+    assert images.startswith("data: other images: ")
+    assert images.count("in f1") == 2
+    assert "f2" not in images
+    assert steps == "length: 16 steps in f2; 32 steps in f2"
+    # Early stopping on purpose ends runs of one group at other steps.
+    stops = {"data.fraction", "callbacks.early_stopping"}
+    assert len(lines(runs, purpose=stops)) == 1
+
+
+def test_typed_by_hand_length_precision_and_weights_are_not_the_question_along_with_more(made_run):
+    two_keys = [{"trainer.max_epochs": 2, "trainer.precision": "32-true"}]
+    two_keys.append({"trainer.max_epochs": 9, "trainer.precision": "bf16-mixed"})
+    assert [line.partition(":")[0] for line in lines(list(map(made_run, two_keys)))] == [
+        *("length", "precision"),
+    ]
+    nets = [{"model.groups": 1}, {"model.groups": 4, "model.weights": "timm"}]
+    (line,) = lines(list(map(made_run, nets)))
+    assert line.startswith("weights: model.weights timm in groups=4")
+    # Alone, each of them is.
+    for key, values in (("trainer.max_epochs", (2, 9)), ("model.weights", (None, "timm"))):
+        assert lines([made_run({key: value}) for value in values]) == []
+
+
+def test_a_commit_that_is_not_known_is_named(made_run):
+    runs = two(made_run, git=None)
+    assert lines(runs) == ["code: commit not known in groups=4"]
+    parts = [{"commit": "1234567" + "0" * 33, "dirty": False}, {"commit": None, "dirty": None}]
+    assert lines(two(made_run, time={"sessions": parts})) == ["code: commit not known in groups=4"]
 
 
 def test_mixed_data_within_one_group(made_run):
@@ -135,3 +199,4 @@ def test_what_an_older_record_lacks_is_not_unfair(made_run):
 
 def test_ranges_of_seeds():
     assert ranges([4, 0, 1, 2, 9]) == "0-2, 4, 9"
+    assert ranges([1, "0 model.seed=1", 0]) == "0-1, 0 model.seed=1"

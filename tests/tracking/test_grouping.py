@@ -82,6 +82,28 @@ def test_an_older_record_that_lacks_a_key_stays_in_its_arm(made_run):
     assert len(sheaf.runs) == 2
 
 
+EMA = {"callbacks.ema._target_": "EMA", "callbacks.ema.decay": 0.999}
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"callbacks.ema": None}, EMA),  # as conf/callbacks/default.yaml and ema.yaml have it
+        (EMA, {"callbacks": {}}),
+        ({"model.head": {"name": "mlp"}}, {"model.head": None}),
+        ({}, {"model.drop_path": 0.2}),  # typed: no older cnnlab is the reason
+    ],
+)
+def test_a_node_in_place_of_null_is_another_experiment(made_run, first, second):
+    runs = [made_run(first, arm="a", seed=s, overrides=[]) for s in (0, 1, 2)]
+    typed = ["callbacks=[default,ema]"] if first else [f"+{key}=x" for key in second]
+    runs += [made_run(second, arm="a", seed=s, overrides=typed) for s in (3, 4)]
+    sheaves = group(runs, ["a"], None)
+    assert sorted(len(sheaf.runs) for sheaf in sheaves) == [2, 3]
+    assert len({sheaf.name for sheaf in sheaves}) == 2
+    assert all(name.startswith("a (") and name != "a ()" for name in names(sheaves))
+
+
 def test_by_one_key_alone(made_run):
     runs = [made_run({"model.groups": g, "optimizer.lr": lr}) for g in (4, 1) for lr in (0.1, 0.2)]
     sheaves = group(runs, [], "groups")

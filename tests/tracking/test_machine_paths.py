@@ -1,3 +1,7 @@
+import re
+
+import pytest
+
 from cnnlab.tracking.machine_paths import MachinePaths, restore
 
 
@@ -19,3 +23,27 @@ def test_absolute_paths_are_taken_out_and_put_back():
         k: value[k] for k in ("runs", "url", "key", "text", "number")
     }
     assert restore(taken, paths.table) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/home/Carol Smith/x",
+        "data.root=/home/Carol Smith/x y/z.txt",
+        "+data.root='/home/Carol Smith/x'",
+        'open("/home/Carol Smith/x") and "/home/Carol Smith/y"',
+        "/home/Carol Smith (lab)/x",
+        "/home/Carol/a --out=/home/Carol/b",
+        "/home/Carol/x.pt: all loaded",
+    ],
+)
+def test_a_path_may_hold_blanks(text):
+    paths = MachinePaths()
+    taken = paths.take({"key": text})
+    assert not re.search("home|Carol|Smith|lab", str(taken))
+    assert restore(taken, paths.table) == {"key": text}
+
+
+def test_what_follows_a_path_stays():
+    assert MachinePaths().take("/home/x.pt: all loaded") == "$PATH1: all loaded"
+    assert MachinePaths().take("not found: /home/x y") == "not found: $PATH1 y"  # which, none knows

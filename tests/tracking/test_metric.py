@@ -50,6 +50,9 @@ def test_what_is_missing_and_what_is_not_a_number(made_run):
         *[("test/top1", True), ("test/loss", False), ("val/loss_box", False), ("test/ece", False)],
         *[("cost/latency_ms", False), ("time/fit_s", False), ("time/images_per_s", True)],
         *[("accuracy", True), ("val_loss", False), ("test/error", False), ("glossary", True)],
+        *[("logloss", False), ("valLoss", False), ("errors", False), ("test/wer", False)],
+        *[("fid", False), ("MAPE", False), ("fpr95", False), ("testMAE", False)],
+        *[("mAP50", True), ("mIoU", True), ("fidelity", True), ("tpr95", True)],
     ],
 )
 def test_the_better_direction(made_run, metric, higher):

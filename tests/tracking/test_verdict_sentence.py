@@ -60,6 +60,16 @@ def test_not_resolved_says_what_would_resolve_it():
     assert "; 10,000 seeds would not resolve" in say(**(facts | {"n_to_resolve": None}))
 
 
+def test_an_interval_clear_of_zero_is_of_its_contrast_alone():
+    """p = 0.03 of one contrast of three is 0.09 after Holm: no verdict beside such an interval."""
+    facts = {"outcome": "not resolved", "p": 0.03, "p_holm": 0.09, "n_to_resolve": 9}
+    said = "; the interval excludes 0, but is not corrected for 3 contrasts as p is; about 9 seeds"
+    assert said in say(**facts)
+    assert said in say(interval=(-0.01, -0.0022), estimate=-0.0061, **facts)
+    assert "excludes 0" not in say(interval=(-0.001, 0.01), **facts)
+    assert "excludes 0" not in say()  # resolved
+
+
 def test_a_loss_has_no_points_and_less_is_better():
     words = say("val/loss", False, estimate=-0.123, interval=(-0.2, -0.046), p_holm=0.0001)
     assert words == (

@@ -13,7 +13,7 @@ from typing import Any
 
 from cnnlab.atomic import write_bytes, write_json
 from cnnlab.errors import UserError
-from cnnlab.tracking.machine_paths import replace_paths
+from cnnlab.tracking.machine_paths import replace_paths, restore
 from cnnlab.tracking.metrics_file import Row, file_text
 from cnnlab.tracking.reading import SCHEMA, RunData, read_run
 
@@ -23,6 +23,8 @@ _ELSEWHERE = re.compile(r"(?<=://)/+[^\s,:'\"()\[\]{}]+|\b[A-Za-z]:\\[^\s,'\"]+"
 """Absolute paths that no run folder has under `machine`: in URLs of files, on Windows."""
 _FREE_TEXT = ("name", "tags", "runs", "resume")
 """Top keys of a config under which people write what they like; they change no result."""
+_LEFT_OUT = ("logger", "slurm")
+"""Top keys of a config that are about an account; they change no result."""
 _NO_PERSON = {"root", "user", "users", "ubuntu", "admin", "runner", "nobody", "localhost"}
 
 
@@ -31,11 +33,11 @@ def collect(runs: Sequence[RunData], into: Path, warn: Callable[[str], None]) ->
 
     A run goes to `into/FOLDER`, as its own folder is called (`<arm>-s<seed>`), or to
     `into/PARENT/FOLDER` where the runs come from folders of several names; ablation.json and
-    plan.json go beside them. A run that only W&B knows goes to `GROUP/ID`. `find` reads the
+    plan.json go beside them, cleaned in the same way. A run that only W&B knows goes to `GROUP/ID`. `find` reads the
     records, and a multirun in a folder that holds them takes them for finished.
 
-    Left out: `machine`, results.json, the git remote and branch, the config of loggers. Absolute
-    paths below the run's working folder become relative, others a label that tells them apart.
+    Left out: `machine`, results.json, the git remote and branch, the config of loggers and SLURM.
+    Absolute paths below the run's working folder become relative, others a label that tells them apart.
 
     Args:
         runs: as `find` gives them.
@@ -55,16 +57,23 @@ def collect(runs: Sequence[RunData], into: Path, warn: Callable[[str], None]) ->
     beside = _beside(finished, targets)
     written = []
     for run in finished:
-        target, cleaner = targets[id(run)], _Cleaner(run)
+        target, cleaner = targets[id(run)], _Cleaner(run.machine, [run.machine])
         write_bytes(target / "metrics.csv", _metrics(run).encode())
         record = cleaner.record(run)
         write_json(target / "run.json", record, indent=2)  # last: it makes the folder a run
-        for key, name in cleaner.left(record):
-            warn(f"{target}/run.json: {key} holds '{name}', which may be a person's or machine's")
+        _say_what_is_left(cleaner, record, target / "run.json", warn)
         written.append(target)
-    for file, value in beside.items():
+    for file, (value, cleaner) in beside.items():
         write_json(file, value, indent=2)
+        _say_what_is_left(cleaner, value, file, warn)
     return written
+
+
+def _say_what_is_left(
+    cleaner: "_Cleaner", value: Any, file: Path, warn: Callable[[str], None]
+) -> None:
+    for key, name in dict.fromkeys(cleaner.left(value)):
+        warn(f"{file}: {key} holds '{name}', which may be a person's or machine's")
 
 
 def _targets(runs: Sequence[RunData], into: Path) -> dict[int, Path]:
@@ -103,9 +112,11 @@ def _same(one: RunData, other: RunData) -> bool:
     )
 
 
-def _beside(runs: Sequence[RunData], targets: Mapping[int, Path]) -> dict[Path, Any]:
-    """What else to write: by file."""
-    found: dict[Path, Any] = {}
+def _beside(
+    runs: Sequence[RunData], targets: Mapping[int, Path]
+) -> "dict[Path, tuple[Any, _Cleaner]]":
+    """What else to write, by file, and what cleaned it."""
+    found: dict[Path, tuple[Any, _Cleaner]] = {}
     read = set()
     for run in runs:
         for name in _BESIDE:
@@ -114,10 +125,15 @@ def _beside(runs: Sequence[RunData], targets: Mapping[int, Path]) -> dict[Path, 
                 continue
             read.add((source, target))
             try:
-                value = _Cleaner(run).paths(json.loads(source.read_bytes()))
+                stored = json.loads(source.read_bytes())
             except ValueError as error:
                 raise UserError(f"{source}: not JSON ({error})") from None
-            if found.setdefault(target, value) != value:
+            if not isinstance(stored, dict):
+                raise UserError(f"{source}: not a JSON object")
+            machines = [own.machine for own in runs if own.folder.parent == run.folder.parent]
+            cleaner = _Cleaner(run.machine, [*machines, stored.get("machine") or {}])
+            value = cleaner.beside(stored)
+            if found.setdefault(target, (value, cleaner))[0] != value:
                 raise UserError(
                     f"{source}: differs from the {name} of other runs; "
                     "collect the multiruns into two folders"
@@ -141,23 +157,29 @@ def _metrics(run: RunData) -> str:
 
 
 class _Cleaner:
-    """Takes out of a run's record what names its machine and people."""
+    """Takes out of a record what names its machine and people.
 
-    def __init__(self, run: RunData) -> None:
-        self._base = run.machine.get("folder")
-        hosts = {str(run.machine.get("host") or ""), socket.gethostname()}
+    Args:
+        own: `machine` of the run: paths become relative to its folder.
+        machines: of all whose names may stand in the record.
+    """
+
+    def __init__(self, own: Mapping[str, Any], machines: Sequence[Mapping[str, Any]]) -> None:
+        self._base = own.get("folder")
+        hosts = {socket.gethostname(), *(str(each.get("host") or "") for each in machines)}
         hosts |= {host.partition(".")[0] for host in hosts}
-        text = json.dumps(run.machine)
-        users = {_user(), *re.findall(r"/(?:home|Users)/([^/\s\"']+)", text)}
+        users = {_user(), *(name for each in machines for name in _homes(json.dumps(each)))}
         names = {name: "<host>" for name in hosts} | {name: "<user>" for name in users}
         self._names = {
-            name: mark
+            name.lower(): mark
             for name, mark in names.items()
             if len(name) > 1 and name.lower() not in _NO_PERSON
         }
+        longest_first = sorted(self._names, key=lambda name: (-len(name), name))
         self._named = re.compile(
-            "|".join(rf"(?<![A-Za-z0-9]){re.escape(n)}(?![A-Za-z0-9])" for n in self._names)
-            or r"(?!)"
+            "|".join(rf"(?<![A-Za-z0-9]){re.escape(n)}(?![A-Za-z0-9])" for n in longest_first)
+            or r"(?!)",
+            re.IGNORECASE,
         )
 
     def record(self, run: RunData) -> dict[str, Any]:
@@ -174,18 +196,37 @@ class _Cleaner:
         if run.wandb:
             fields["wandb"] = {k: v for k, v in fields["wandb"].items() if k != "entity"}
         if run.identity:  # the config is one of ours
-            fields["config"].pop("logger", None)
-            fields["overrides"] = [w for w in fields["overrides"] if _top(w) != "logger"]
-        fields["overrides"] = [
-            self.names(word) if _top(word) in _FREE_TEXT else word for word in fields["overrides"]
-        ]
+            for key in _LEFT_OUT:
+                fields["config"].pop(key, None)
+            fields["overrides"] = [w for w in fields["overrides"] if _top(w) not in _LEFT_OUT]
+        fields["overrides"] = self._words(fields["overrides"])
         fields["config"] |= {
             key: self.names(fields["config"][key]) for key in _FREE_TEXT if key in fields["config"]
         }
         for key in ("name", "reason", "weights", "parent", "wandb"):
             if key in fields:
                 fields[key] = self.names(fields[key])
+        if "job" in fields:
+            fields["job"] = self._named_anew(fields["job"])
         return {"schema": SCHEMA} | fields
+
+    def beside(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """What ablation.json or plan.json is to hold."""
+        paths = (stored.get("machine") or {}).get("paths") or {}
+        kept = {key: value for key, value in stored.items() if key != "machine"}
+        value = self._named_anew(self.paths(restore(kept, paths)))
+        for job in value.get("jobs") or []:
+            if "words" in job:
+                words = [word for word in job["words"] if _top(word) not in _LEFT_OUT]
+                job["words"] = self._words(words)
+        return value
+
+    def _words(self, words: Sequence[str]) -> list[str]:
+        return [self.names(word) if _top(word) in _FREE_TEXT else word for word in words]
+
+    def _named_anew(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        """A multirun is named by whoever started it."""
+        return {key: self.names(own) if key == "name" else own for key, own in value.items()}
 
     def paths(self, value: Any) -> Any:
         """Without absolute paths."""
@@ -193,7 +234,7 @@ class _Cleaner:
 
     def names(self, value: Any) -> Any:
         """Without names of machines and people."""
-        return _texts(value, lambda text: self._named.sub(lambda m: self._names[m[0]], text))
+        return _texts(value, lambda text: self._named.sub(lambda m: self._names[m[0].lower()], text))
 
     def left(self, value: Any, key: str = "") -> Iterator[tuple[str, str]]:
         """Where a name stands nevertheless: in what may change a result nothing is replaced."""
@@ -227,6 +268,14 @@ def _texts(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, list):
         return [_texts(item, change) for item in value]
     return change(value) if isinstance(value, str) else value
+
+
+def _homes(text: str) -> set[str]:
+    """The names of people's folders; of `/home/Carol Smith/x` the name and its parts."""
+    found = set(re.findall(r"(?i)/(?:home|users)/([^/\s\\\"']+)", text))
+    for name in re.findall(r"(?i)/(?:home|users)/(\w+ \w+)(?=/)", text):
+        found |= {name, *name.split()}
+    return found
 
 
 def _user() -> str:

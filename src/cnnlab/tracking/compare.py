@@ -12,19 +12,23 @@ from typing import Any
 
 from cnnlab.errors import UserError, nearest
 from cnnlab.tracking import metric as metrics
-from cnnlab.tracking.comparison import COSTS, Comparison, Group, Key, LeftOut, Paired, Point
+from cnnlab.tracking.comparison import COSTS, Comparison, Group, LeftOut, Paired, Point
 from cnnlab.tracking.contrasts import Contrast, Verdict, evaluate
 from cnnlab.tracking.curves import curves
-from cnnlab.tracking.fairness import unequal_seeds, unfair
+from cnnlab.tracking.fairness import covered, unequal_seeds, unfair
 from cnnlab.tracking.grouping import group, resolve
 from cnnlab.tracking.multirun import Multirun, multiruns
 from cnnlab.tracking.naming import differing
 from cnnlab.tracking.provenance import meta
 from cnnlab.tracking.published import PublishedEffect, published_effects
 from cnnlab.tracking.reading import RunData
-from cnnlab.tracking.remarks import incomplete, notes
-from cnnlab.tracking.settings import Settings, Sheaf, buckets
+from cnnlab.tracking.remarks import incomplete, no_verdict, notes
+from cnnlab.tracking.settings import Key, Settings, Sheaf, buckets, seed_of
 from cnnlab.tracking.statistics import holm, pair, paired_t, sign_flip, summary
+
+
+_OF_MACHINE = ("latency_ms", "peak_memory_mb", "fit_s")
+"""Costs that another machine changes."""
 
 
 def compare(
@@ -34,6 +38,7 @@ def compare(
     cost: str,
     by: str | None,
     baseline: str | None,
+    higher: bool | None = None,
 ) -> Comparison:
     """Group `runs` by config less seed, and say what the groups show.
 
@@ -44,6 +49,8 @@ def compare(
         by: group by this config key alone.
         baseline: name of the group that the others are held against; None: the ablation's, else
             the first.
+        higher: whether higher values of the metric are better; None: as the runs' task says, else
+            by the metric's name.
 
     Raises:
         UserError: no finished run, or a metric, cost, key or group that is not there.
@@ -61,11 +68,13 @@ def compare(
     sheaves, repeats = _newest(sheaves)
     differs = differing(sheaves)
     groups = [_group(sheaf, key, differs) for sheaf in sheaves]
-    higher = metrics.higher_is_better(key, finished)
+    guessed = higher is None and metrics.is_guess(key, finished)
+    higher = metrics.higher_is_better(key, finished) if higher is None else higher
     _mark(groups, cost, higher)
     left_out = _placed(left_out, sheaves) + repeats
     held_against = _baseline(groups, baseline, ablation)
-    verdicts, published = _verdicts(ablation, groups, key, higher, finished)
+    why_not = no_verdict(several, ablation, key, by)
+    verdicts, published = _verdicts(None if why_not else ablation, groups, key, higher, finished)
     return Comparison(
         metric=key,
         higher_is_better=higher,
@@ -79,10 +88,13 @@ def compare(
                 timed=_is_timed(groups, key, cost),
                 purpose=_purpose(several, counted, by),
             ),
-            *unequal_seeds({g.name: [k for k in g.values if isinstance(k, int)] for g in groups}),
+            *unequal_seeds({g.name: list(g.by_seed) for g in groups}),
             *incomplete(several, runs, groups, left_out, by),
         ],
-        notes=notes(several, ablation, groups, sheaves, key, by),
+        notes=[
+            *notes(several, ablation, groups, sheaves, key, by),
+            *_direction(key, higher, guessed),
+        ],
         baseline=held_against,
         paired=_paired(groups, held_against),
         verdicts=verdicts,
@@ -91,6 +103,7 @@ def compare(
         curves=curves(groups, key),
         meta=meta(runs, groups, several),
         left_out=left_out,
+        no_verdict=why_not,
     )
 
 
@@ -128,7 +141,7 @@ def _newest(sheaves: list[Sheaf]) -> tuple[list[Sheaf], list[LeftOut]]:
                 continue
             *older, newest = sorted(alike, key=lambda m: str(m.run.time.get("started") or ""))
             members.append(newest)
-            reason = f"a newer run has seed {newest.run.seed}, too"
+            reason = f"a newer run has seed {seed_of(newest.run)}, too"
             repeats += [LeftOut(member.run, sheaf.name, reason) for member in older]
         kept.append(replace(Sheaf.of(sheaf.arm, members), name=sheaf.name))
     return kept, repeats
@@ -136,13 +149,14 @@ def _newest(sheaves: list[Sheaf]) -> tuple[list[Sheaf], list[LeftOut]]:
 
 def _repeats(member: Settings, arm: str | None) -> str:
     """Equal for a run and its repeat; of an arm, what an older record lacks makes no other run."""
-    return f"{member.run.seed} {'' if arm is not None else member.text()}"
+    return f"{seed_of(member.run)} {'' if arm is not None else member.text()}"
 
 
 def _group(sheaf: Sheaf, metric: str, differs: Sequence[str]) -> Group:
     points, taken = [], set()
     for run in sheaf.runs:
-        key: Key = run.name if run.seed is None else run.seed
+        seed = seed_of(run)
+        key: Key = run.name if seed is None else seed
         if run.seed is None and key in taken:
             key = f"{run.name} {run.folder.name}"
         taken.add(key)
@@ -211,7 +225,7 @@ def _baseline(
 
 
 def _paired(groups: Sequence[Group], baseline: str | None) -> list[Paired]:
-    values = {g.name: _by_seed(g) for g in groups}
+    values = {g.name: g.by_seed for g in groups}
     found = []
     for name in values:
         if baseline is None or name == baseline:
@@ -240,12 +254,15 @@ def _verdicts(
     if ablation is None:
         return [], {}
     contrasts = [Contrast(**node) for node in ablation["contrasts"]]
-    if metrics.higher_is_better(ablation["metric"], runs) != higher:
+    claimed = ablation["metric"]
+    if not metrics.same_name(metric, claimed) and (
+        metrics.higher_is_better(claimed, runs) != higher
+    ):
         contrasts = [contrast.turned() for contrast in contrasts]
     published = published_effects(ablation.get("published"), contrasts, metric)
     verdicts = evaluate(
         contrasts,
-        {g.name: _by_seed(g) for g in groups},
+        {g.name: g.by_seed for g in groups},
         metric=metric,
         higher_is_better=higher,
         published={name: effect.value for name, effect in published.items()},
@@ -253,8 +270,10 @@ def _verdicts(
     return verdicts, published
 
 
-def _by_seed(own: Group) -> dict[int, float]:
-    return {key: value for key, value in own.values.items() if isinstance(key, int)}
+def _direction(metric: str, higher: bool, guessed: bool) -> list[str]:
+    better, option = ("higher", "--lower") if higher else ("lower", "--higher")
+    said = f"{metric}: {better} is better, as its name sounds; {option} if it is not"
+    return [said] if guessed else []
 
 
 def _placed(left_out: Sequence[LeftOut], sheaves: Sequence[Sheaf]) -> list[LeftOut]:
@@ -275,14 +294,21 @@ def _purpose(
     if by is not None:
         return {resolve(by, [Settings.of(run) for run in runs])}
     if several and all(run.job for run in runs):
-        return frozenset().union(*(m.purpose for m in several))
+        # What one multirun is about excuses nothing between the runs of another and its own.
+        return {
+            key
+            for multirun in several
+            for key in multirun.purpose
+            if all(covered(key, other.purpose) for other in several)
+        }
     return None
 
 
 def _is_timed(groups: Sequence[Group], metric: str, cost: str) -> bool:
-    """Whether times stand side by side anywhere, the latency column among them."""
-    named = cost in ("latency_ms", "fit_s") or metric.startswith(("time/", "cost/latency"))
-    return named or sum(g.cost["latency_ms"] is not None for g in groups) > 1
+    """Whether times or memory stand side by side anywhere; the report shows every known cost."""
+    named = cost in _OF_MACHINE or metric.startswith(("time/", "cost/latency", "cost/peak_memory"))
+    shown = (sum(g.cost[name] is not None for g in groups) > 1 for name in _OF_MACHINE)
+    return named or any(shown)
 
 
 def _statuses(runs: Sequence[RunData]) -> str:

@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cnnlab.tracking.reading import RunData
+from cnnlab.tracking.settings import Key
 
 if TYPE_CHECKING:
     from cnnlab.tracking.contrasts import Verdict
     from cnnlab.tracking.published import PublishedEffect
-
-Key = int | str
-"""What a value of a group belongs to: its seed; for a run without a seed its name."""
 
 
 @dataclass
@@ -73,6 +71,12 @@ class Group:
         return len(self.values)
 
     @property
+    def by_seed(self) -> dict[Key, float]:
+        """`values` less those of runs without a seed, which cannot be paired."""
+        seeds = {point.key for point in self.points if point.run.seed is not None}
+        return {key: value for key, value in self.values.items() if key in seeds}
+
+    @property
     def runs(self) -> list[RunData]:
         return [point.run for point in self.points]
 
@@ -95,7 +99,7 @@ class Paired:
 
     group: str
     baseline: str
-    differences: dict[int, float]
+    differences: dict[Key, float]
     mean: float | None
     sd: float | None
     interval: tuple[float, float] | None
@@ -180,6 +184,7 @@ class Comparison:
         ablation: its `ablation.json`, as it is; None where there is none.
         curves: by history key (`val/top1`, `train/loss`), the groups that have it.
         left_out: runs that were found and do not count.
+        no_verdict: why there is none, though there is a claim; "" otherwise.
     """
 
     metric: str
@@ -197,6 +202,7 @@ class Comparison:
     curves: dict[str, list[Curve]]
     meta: Meta
     left_out: list[LeftOut] = field(default_factory=list)
+    no_verdict: str = ""
 
 
 COSTS = ("params_m", "gmacs", "activations_m", "latency_ms", "peak_memory_mb", "fit_s")

@@ -14,6 +14,7 @@ from cnnlab.tracking.statistics import (
     ALPHA,
     POWER,
     Pairing,
+    Seed,
     detectable,
     holm,
     holm_levels,
@@ -105,8 +106,8 @@ class Verdict:
     sentence: str
     sd: float | None = None
     detectable: float | None = None
-    by_seed: dict[int, float] = field(default_factory=dict)
-    left_out: dict[int, list[str]] = field(default_factory=dict)
+    by_seed: dict[Seed, float] = field(default_factory=dict)
+    left_out: dict[Seed, list[str]] = field(default_factory=dict)
 
 
 def parse(node: Any, arms: Collection[str], where: str) -> Contrast:
@@ -130,7 +131,7 @@ def parse(node: Any, arms: Collection[str], where: str) -> Contrast:
 
 def evaluate(
     contrasts: Sequence[Contrast],
-    values: Mapping[str, Mapping[int, float]],
+    values: Mapping[str, Mapping[Seed, float]],
     *,
     metric: str,
     higher_is_better: bool | None,
@@ -158,7 +159,7 @@ def evaluate(
     return verdicts
 
 
-def _measure(contrast: Contrast, values: Mapping[str, Mapping[int, float]]) -> Verdict:
+def _measure(contrast: Contrast, values: Mapping[str, Mapping[Seed, float]]) -> Verdict:
     pairing = pair(values, contrast.weights)
     by_seed = {
         seed: contrast.of({arm: own[i] for arm, own in pairing.values.items()})

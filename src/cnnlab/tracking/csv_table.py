@@ -7,6 +7,7 @@ from typing import Any
 
 from cnnlab.tracking.comparison import COSTS, Comparison
 from cnnlab.tracking.naming import shown
+from cnnlab.tracking.settings import seed_of
 
 
 def csv_files(comparison: Comparison, path: Path) -> dict[Path, str]:
@@ -62,7 +63,7 @@ def _runs(comparison: Comparison) -> list[dict[str, Any]]:
         rows.append(
             {
                 "group": group,
-                "seed": run.seed,
+                "seed": seed_of(run),
                 "metric": comparison.metric,
                 "value": value,
                 "left_out": reason,

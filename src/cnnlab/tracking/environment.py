@@ -14,6 +14,8 @@ _PACKAGES = (
     *("cnnlab", "torch", "torchvision", "timm", "lightning", "torchmetrics", "hydra-core"),
     *("omegaconf", "segmentation-models-pytorch", "numpy", "pillow", "wandb"),
 )
+JOBS = "CNNLAB_JOBS"
+"""The variable by which a multirun tells a job how many share its machine."""
 _CPU_FLAGS = {
     *("avx2", "f16c", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8"),
     *("asimd", "sve", "bf16"),
@@ -39,6 +41,7 @@ def environment(threads: int | None) -> dict[str, Any]:
         "cpu_flags": flags,
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
         "threads": threads,
+        "jobs": int(os.environ.get(JOBS, "1")),
         "gpus": gpus,
         "cuda": torch.version.cuda if gpus else None,
         "cudnn": torch.backends.cudnn.version() if gpus else None,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 from cnnlab.tracking.naming import differing, shown, some
 from cnnlab.tracking.reading import RunData
-from cnnlab.tracking.settings import Sheaf, text_of
+from cnnlab.tracking.settings import Key, Sheaf, text_of
 
 _KINDS = {
     "data": ("data",),
@@ -17,6 +17,7 @@ _KINDS = {
         *("trainer.overfit_batches", "data.fraction"),
     ),
     "precision": ("trainer.precision",),
+    "weights": ("model.weights",),
     "tested checkpoint": ("tested",),
 }
 """Of a key the longest beginning counts."""
@@ -34,6 +35,14 @@ _FILES_SET = {
     ),
 }
 """What the files of a config group may set outside of it: the wiring of conf/."""
+_NEVER_ALONG = ("length", "precision", "weights")
+"""Typed by hand along with something else, such a key is not what the runs are about."""
+_SAME_IMAGES = ("data.image_size", "data.mean", "data.std", "data.eval_batch_size")
+_SAME_STEPS = (
+    *(*_SAME_IMAGES, "data.augment", "trainer.precision"),
+    *("callbacks.ema", "callbacks.gradient_clip"),
+)
+_MAY_STOP_EARLY = ("callbacks", "callbacks.early_stopping", "recipe", "experiment")
 _MOST_NAMES, _MOST_KEYS = 4, 4
 _SPLITS = ("train", "val", "test")
 
@@ -50,18 +59,21 @@ def unfair(
     Args:
         sheaves: of the runs that count; those without any say nothing.
         metric: whose values are compared.
-        timed: whether latency or time is.
+        timed: whether latency, time or memory is.
         purpose: keys that the arms set on purpose; None: what was typed is the question where it
             is of one part of the config, such as two models or two learning rates.
     """
     sheaves = [sheaf for sheaf in sheaves if sheaf.members]
-    told = question(sheaves) if purpose is None else purpose
+    told: Collection[str] = purpose or ()
+    besides: Collection[str] = ()
+    if purpose is None:
+        told, besides = question(sheaves)
     asked = [
         key
         for key in differing(sheaves)
-        if not covered(key, told) and not _merely_unknown(key, sheaves)
+        if (key in besides or not covered(key, told)) and not _merely_unknown(key, sheaves)
     ]
-    lines = [] if any(map(_changes_images, told)) else _other_images(sheaves)
+    lines = _other_images(sheaves, told, declared=purpose is not None)
     for kind in _KINDS:
         lines += _keys_line(kind, [key for key in asked if kind_of(key) == kind], sheaves)
     if not any(kind_of(key) == "length" for key in asked):
@@ -69,11 +81,15 @@ def unfair(
     if not metric.startswith("cost/"):
         lines += _values("tested checkpoint", sheaves, lambda run: run.tested)
     lines += _values("code", sheaves, _commits)
+    unknown = [sheaf.name for sheaf in sheaves if any(map(_hides_commit, sheaf.runs))]
+    if unknown:
+        lines.append(f"code: commit not known in {some(unknown)}")
     dirty = [sheaf.name for sheaf in sheaves if any(map(_is_dirty, sheaf.runs))]
     if dirty:
         lines.append(f"code: files differed from the commit (dirty) in {some(dirty)}")
     if timed:
-        lines += _values("threads", sheaves, _threads)
+        lines += _values("threads", sheaves, lambda run: _of_environment(run, "threads"))
+        lines += _values("jobs at once", sheaves, lambda run: _of_environment(run, "jobs"))
         lines += _values("hardware", sheaves, hardware)
     foreign = [sheaf.name for sheaf in sheaves if any(run.wandb is not None for run in sheaf.runs)]
     if foreign:
@@ -84,15 +100,20 @@ def unfair(
     return lines
 
 
-def question(sheaves: Sequence[Sheaf]) -> frozenset[str]:
-    """What runs that belong to no multirun are likely to be about; nothing where that is open."""
+def question(sheaves: Sequence[Sheaf]) -> tuple[frozenset[str], frozenset[str]]:
+    """What runs that belong to no multirun are likely to be about; nothing where that is open.
+
+    Returns:
+        Keys, and those of the keys in them that are no part of it.
+    """
     keys = differing(sheaves)
     typed = {word.partition("=")[0] for s in sheaves for run in s.runs for word in run.overrides}
     asked = [key for key in keys if key in typed] or keys
-    parts = {key.partition(".")[0] for key in asked}
-    if len(parts) == 1:
-        return frozenset(asked)
-    return frozenset(parts & {"model"})
+    several = len({kind_of(key) for key in asked}) > 1
+    besides = frozenset(key for key in asked if several and kind_of(key) in _NEVER_ALONG)
+    told = frozenset(asked) - besides
+    parts = {key.partition(".")[0] for key in told}
+    return (told if len(parts) == 1 else frozenset(parts & {"model"})), besides
 
 
 def covered(key: str, purpose: Collection[str]) -> bool:
@@ -124,20 +145,22 @@ def hardware(run: RunData) -> str | None:
     return environment.get("cpu")
 
 
-def unequal_seeds(seeds: dict[str, Collection[int]]) -> list[str]:
+def unequal_seeds(seeds: dict[str, Collection[Key]]) -> list[str]:
     """A line where groups have other seeds than others."""
     return _line("seeds", {name: [ranges(own)] for name, own in seeds.items() if own})
 
 
-def ranges(seeds: Iterable[int]) -> str:
-    """`0-4, 7`."""
+def ranges(seeds: Iterable[Key]) -> str:
+    """`0-4, 7, 7 model.seed=1`."""
+    seeds = list(seeds)
     parts: list[list[int]] = []
-    for seed in sorted(seeds):
+    for seed in sorted(seed for seed in seeds if isinstance(seed, int)):
         if parts and seed == parts[-1][-1] + 1:
             parts[-1].append(seed)
         else:
             parts.append([seed])
-    return ", ".join(str(p[0]) if len(p) == 1 else f"{p[0]}-{p[-1]}" for p in parts)
+    words = [str(p[0]) if len(p) == 1 else f"{p[0]}-{p[-1]}" for p in parts]
+    return ", ".join([*words, *sorted(seed for seed in seeds if isinstance(seed, str))])
 
 
 def _merely_unknown(key: str, sheaves: Sequence[Sheaf]) -> bool:
@@ -149,34 +172,55 @@ def _merely_unknown(key: str, sheaves: Sequence[Sheaf]) -> bool:
 
 def _changes_images(key: str) -> bool:
     is_data = key.partition(".")[0] == "data" and kind_of(key) in ("data", "length")
-    return is_data or key == "experiment"
+    return (is_data and key not in _SAME_IMAGES) or key == "experiment"
 
 
-def _other_images(sheaves: Sequence[Sheaf]) -> list[str]:
-    """Equal digests mean the same images and labels; the first words of each split's are shown."""
+def _other_images(
+    sheaves: Sequence[Sheaf], told: Collection[str], *, declared: bool
+) -> list[str]:
+    """Equal digests mean the same images and labels; the first words of each split's are shown.
 
-    def of(run: RunData) -> str | None:
+    Runs of one group have the same whatever the question is. Groups may be about other images; yet
+    where nobody declared it, they are tested on the same ones.
+    """
+
+    def of(run: RunData, splits: Sequence[str]) -> str | None:
         digest, sizes = run.data.get("digest") or {}, run.data.get("sizes") or {}
         if not digest:
             return None
-        images = "/".join(str(sizes.get(split)) for split in _SPLITS)
-        short = "/".join(str(digest.get(split))[:6] for split in _SPLITS)
-        return f"{run.data.get('name')} ({images} images, digests {short})"
+        images = "/".join(str(sizes.get(split)) for split in splits)
+        short = "/".join(str(digest.get(split))[:6] for split in splits)
+        return f"{run.data.get('name')} ({images} images, digest{'s' * (len(splits) > 1)} {short})"
 
-    return _values("data: other images", sheaves, of)
+    if not any(map(_changes_images, told)):
+        return _values("data: other images", sheaves, lambda run: of(run, _SPLITS))
+    lines = [
+        line
+        for sheaf in sheaves
+        for line in _values("data: other images", [sheaf], lambda run: of(run, _SPLITS))
+    ]
+    if not declared:
+        lines += _values("data: other test images", sheaves, lambda run: of(run, ("test",)))
+    return lines
 
 
 def _steps(sheaves: Sequence[Sheaf], purpose: Collection[str]) -> list[str]:
     """Optimizer steps that were done; early stopping and other sizes of batches change them."""
-    changing = {"trainer", "data", "callbacks", "recipe", "experiment"}
-    if any(key.partition(".")[0] in changing for key in purpose):
+    if any(key in _MAY_STOP_EARLY for key in purpose):
         return []
+    changing = any(map(_changes_steps, purpose))
 
     def of(run: RunData) -> str | None:
         last = [one.steps[-1] for one in run.history.values() if one.steps]
         return f"{max(last)} steps" if last and run.wandb is None else None
 
-    return _values("length", sheaves, of)
+    compared = [[sheaf] for sheaf in sheaves] if changing else [sheaves]
+    return [line for some_of_them in compared for line in _values("length", some_of_them, of)]
+
+
+def _changes_steps(key: str) -> bool:
+    changing = key.partition(".")[0] in ("trainer", "data", "callbacks")
+    return changing and not covered(key, _SAME_STEPS)
 
 
 def _commits(run: RunData) -> str | None:
@@ -186,14 +230,20 @@ def _commits(run: RunData) -> str | None:
     return ", then ".join(commit[:7] for commit in found if commit) or None
 
 
+def _hides_commit(run: RunData) -> bool:
+    """Whether it cannot be told under which code (a part of) a run of ours was made."""
+    sessions = run.time.get("sessions") or [run.git or {}]
+    return run.wandb is None and not all(session.get("commit") for session in sessions)
+
+
 def _is_dirty(run: RunData) -> bool:
     sessions = run.time.get("sessions") or [run.git or {}]
     return any(session.get("dirty") for session in sessions)
 
 
-def _threads(run: RunData) -> str | None:
-    threads = run.environment.get("threads")
-    return None if threads is None else f"{threads}"
+def _of_environment(run: RunData, key: str) -> str | None:
+    value = run.environment.get(key)
+    return None if value is None else f"{value}"
 
 
 def _keys_line(kind: str, keys: Sequence[str], sheaves: Sequence[Sheaf]) -> list[str]:

@@ -136,8 +136,8 @@ def _paired(comparison: Comparison) -> Grid:
     rows = [[p.group, str(p.n), *_difference(p)] for p in comparison.paired]
     title = f"difference to {comparison.baseline}, seed by seed: {comparison.metric}"
     foot = (
-        "p: paired t, two-sided; Holm over these rows; sign flip: exact p and the least it can "
-        "be with n seeds"
+        "p: paired t, two-sided; Holm over these rows (p alone is corrected, ± 95 % is of each row "
+        "by itself); sign flip: exact p and the least it can be with n seeds"
     )
     return Grid(title, header, rows, foot=foot)
 
@@ -169,7 +169,8 @@ def _verdicts(comparison: Comparison) -> Grid:
         for verdict in comparison.verdicts
     ]
     strong = {(index, 1) for index in range(len(rows))}
-    return Grid("what the claim's contrasts say", header, rows, strong)
+    foot = "± 95 %: of each contrast by itself; the verdict is by p Holm" if len(rows) > 1 else ""
+    return Grid("what the claim's contrasts say", header, rows, strong, foot)
 
 
 def sentences(comparison: Comparison) -> list[str]:

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from cnnlab.errors import UserError, nearest
+from cnnlab.tracking.multirun import key_of
 from cnnlab.tracking.naming import NO_PARTS, name, naming_keys, short_names, shown, sortable
 from cnnlab.tracking.reading import RunData
 from cnnlab.tracking.settings import Settings, Sheaf, buckets, text_of
@@ -13,7 +14,8 @@ from cnnlab.tracking.settings import Settings, Sheaf, buckets, text_of
 def group(runs: Iterable[RunData], arms: Sequence[str], by: str | None) -> list[Sheaf]:
     """Runs of one config but for the seed together; those of a multirun by arm and config.
 
-    Of an arm's records those that lack a key (an older cnnlab wrote them) stay with the others.
+    Of an arm's records those that lack a key (an older cnnlab wrote them) stay with the others,
+    unless someone typed it.
 
     Args:
         runs: those that are compared.
@@ -43,11 +45,33 @@ def _by_config(members: Sequence[Settings]) -> list[Sheaf]:
     loose = buckets((m for m in members if m.arm is None), Settings.text)
     sheaves = []
     for of_arm in buckets((m for m in members if m.arm is not None), lambda m: str(m.arm)).values():
-        shared = set.intersection(*(set(member.keys) for member in of_arm))
-        for part in buckets(of_arm, partial(Settings.text, only=shared)).values():
+        told = _told(of_arm)
+        for part in buckets(of_arm, partial(Settings.text, only=told)).values():
             by_hand = [loose.pop(text, []) for text in dict.fromkeys(m.text() for m in part)]
             sheaves.append(Sheaf.of(part[0].arm, [*part, *(m for runs in by_hand for m in runs)]))
     return [*sheaves, *(Sheaf.of(None, part) for part in loose.values())]
+
+
+def _told(members: Sequence[Settings]) -> set[str]:
+    """The keys in which records can differ: each has the key, or a node in place of it, or null.
+
+    `callbacks.ema=null` says something of `callbacks.ema.decay`. A key that was typed for one run
+    is not merely unknown of another.
+    """
+    told = {key_of(word) for member in members for word in member.run.overrides}
+    kinds = {frozenset(member.keys) for member in members}
+    nodes = {kind: {node for key in kind for node in _nodes(key)} for kind in kinds}
+    for key in frozenset().union(*kinds):
+        above = _nodes(key)
+        if all(key in nodes[kind] or not kind.isdisjoint(above) for kind in kinds):
+            told.add(key)
+    return told
+
+
+def _nodes(key: str) -> list[str]:
+    """`a.b.c`, `a.b`, `a`."""
+    words = key.split(".")
+    return [".".join(words[:count]) for count in range(len(words), 0, -1)]
 
 
 def _by(members: Sequence[Settings], by: str) -> list[Sheaf]:

@@ -4,8 +4,15 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-# After a quote, bracket, separator or blank; a URL's // is none.
-_ABSOLUTE = re.compile(r"(?<![^\s=:,'\"(\[{])/(?!/)[^\s,:'\"()\[\]{}]+")
+_ANOTHER = r"(?![\s=:,(]/)"
+"""Where a second path begins."""
+# After a quote, bracket, separator or blank; a URL's // is none. Quotes may hold blanks.
+_ABSOLUTE = re.compile(
+    rf"(?<=')/(?!/)(?:{_ANOTHER}[^'\n])+(?=')|(?<=\")/(?!/)(?:{_ANOTHER}[^\"\n])+(?=\")"
+    r"|(?<![^\s=:,'\"(\[{])/(?!/)[^\s,:'\"()\[\]{}]+"
+)
+# `/home/Carol Smith/x`, `data.root=/home/Carol Smith/x`; in `/x.pt: all loaded` a text follows.
+_WHOLE = re.compile(rf"([\w.@+~-]+=)?(/(?!/)(?:{_ANOTHER}(?![:,]\s)[^'\"\[\]{{}}\n])+)")
 
 
 class MachinePaths:
@@ -38,6 +45,8 @@ def replace_paths(value: Any, name: Callable[[str], str]) -> Any:
         return [replace_paths(item, name) for item in value]
     if not isinstance(value, str):
         return value
+    if whole := _WHOLE.fullmatch(value):
+        return (whole[1] or "") + name(whole[2])
     return _ABSOLUTE.sub(lambda match: name(match[0]), value)
 
 

@@ -11,9 +11,12 @@ from cnnlab.tracking.reading import RunData
 
 PREFERRED = ("test/top1", "test/miou", "test/map", "test/average_precision")
 """What a task is judged by; the first that the most runs have is compared where none is named."""
-_LOWER_IS_BETTER = re.compile(
-    r"(^|[^a-z])(loss|err|error|ece|nll|mse|rmse|mae|brier|perplexity|ppl)([^a-z]|$)"
-)
+_LOWER_IS_BETTER = {
+    *("err", "ece", "nll", "mse", "rmse", "mae", "mape", "brier", "perplexity", "ppl"),
+    *("wer", "cer", "eer", "fid", "kid", "lpips", "fpr", "fnr"),
+}
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+"""Of `val/logLoss` and `fpr95`: val, log, Loss; fpr."""
 
 
 def choose(runs: Sequence[RunData], named: str | None) -> str:
@@ -47,7 +50,31 @@ def higher_is_better(metric: str, runs: Sequence[RunData]) -> bool:
             return task.get("mode") != "min"
     if stage == "cost" or (stage == "time" and not name.endswith("_per_s")):
         return False
-    return not _LOWER_IS_BETTER.search(metric.lower())
+    words = [word.lower() for word in _WORDS.findall(metric)]
+    low = ("loss", "losses", "error", "errors")
+    return not any(word in _LOWER_IS_BETTER or word.endswith(low) for word in words)
+
+
+def is_guess(metric: str, runs: Sequence[RunData]) -> bool:
+    """Whether `higher_is_better` goes by the name that another program gave its metric."""
+    stage, _, name = metric.partition("/")
+    monitors = [run.config["task"] for run in runs if isinstance(run.config.get("task"), dict)]
+    known = any(str(task.get("monitor")).partition("/")[2] == name != "" for task in monitors)
+    foreign = any(run.wandb is not None and not run.identity for run in runs)
+    return foreign and not known and stage not in ("cost", "time")
+
+
+def is_about(metric: str, claimed: str) -> bool:
+    """Whether a claim about the one metric is one about the other: its own, on val, or its loss."""
+    stages = {metric.partition("/")[0], claimed.partition("/")[0]}
+    if metric == claimed or not stages <= {"test", "val"}:
+        return metric == claimed
+    return same_name(metric, claimed) or metric.partition("/")[2] == "loss"
+
+
+def same_name(metric: str, other: str) -> bool:
+    """Whether two metrics are one but for the split."""
+    return metric.partition("/")[2] == other.partition("/")[2]
 
 
 def value(run: RunData, metric: str) -> float | None:

@@ -32,6 +32,8 @@ class Multirun:
             group (`model`) stands for all that its files may set.
         metric: what it is judged by; None where neither file names one.
         jobs: of plan.json; empty where there is none.
+        hold: `cost`, `solve`, `tolerance`; None where nothing was held constant.
+        solved: by arm the `key`, `value` and `deviation` of the knob that holds it.
     """
 
     folder: Path
@@ -41,6 +43,8 @@ class Multirun:
     purpose: frozenset[str]
     metric: str | None
     jobs: list[PlannedJob]
+    hold: dict[str, Any] | None
+    solved: dict[str, dict[str, Any]]
 
 
 def multiruns(folders: Iterable[Path]) -> list[Multirun]:
@@ -64,17 +68,22 @@ def _multirun(folder: Path, ablation: dict[str, Any] | None, plan: Mapping[str, 
             PlannedJob(str(job["arm"]), int(job["seed"]), folder / Path(job["folder"]).name)
             for job in plan.get("jobs", [])
         ]
+        of_jobs = {j["arm"]: j["solved"] for j in plan.get("jobs", []) if j.get("solved")}
+        told = plan if ablation is None else ablation
+        hold, solved = told.get("hold") or None, told.get("solved") or of_jobs
+        of_knob = {hold["solve"]} if hold else set()
         if ablation is None:
             words = [list(job["words"]) for job in plan["jobs"]]
             arms = list(dict.fromkeys(job.arm for job in jobs))
-            purpose = _varied(words) - {"seed", "data.seed", "model.seed"}
+            purpose = (_varied(words) - {"seed", "data.seed", "model.seed"}) | of_knob
             name, metric = str(plan["name"]), plan.get("metric")
-            return Multirun(folder, name, None, arms, frozenset(purpose), metric, jobs)
+            own = frozenset(purpose)
+            return Multirun(folder, name, None, arms, own, metric, jobs, hold, solved)
         keys = {key_of(word) for words in ablation["arms"].values() for word in words}
-        keys |= {ablation["hold"]["solve"]} if ablation.get("hold") else set()
-        keys |= set(ablation.get("tune") or {})
+        own = frozenset(keys | of_knob | set(ablation.get("tune") or {}))
         name, arms = str(plan.get("name") or ablation["name"]), list(ablation["arms"])
-        return Multirun(folder, name, ablation, arms, frozenset(keys), ablation["metric"], jobs)
+        metric = ablation["metric"]
+        return Multirun(folder, name, ablation, arms, own, metric, jobs, hold, solved)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError(
             f"{folder}: its ablation.json or plan.json is not one that cnnlab wrote "

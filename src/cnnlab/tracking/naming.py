@@ -85,7 +85,10 @@ def name(sheaves: Sequence[Sheaf]) -> None:
         else:  # an arm of two configs
             apart = naming_keys(of_arm)
             for sheaf in of_arm:
-                sheaf.name = f"{sheaf.arm} ({_words(sheaf, apart, sheaves)})"
+                words = _words(sheaf, apart, sheaves)
+                if not words:  # it lacks what the others have
+                    words = f"no {', '.join(short_names(apart, sheaves).values())}"
+                sheaf.name = f"{sheaf.arm} ({words})"
     for same in buckets(sheaves, lambda sheaf: sheaf.name).values():
         for number, sheaf in enumerate(same[1:], 2):
             sheaf.name += f" #{number}"

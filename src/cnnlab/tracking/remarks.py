@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from cnnlab.tracking.comparison import Group, LeftOut
+from cnnlab.tracking.metric import is_about
 from cnnlab.tracking.multirun import Multirun, ended_before
 from cnnlab.tracking.naming import shown, some
 from cnnlab.tracking.reading import RunData
-from cnnlab.tracking.settings import Sheaf, buckets
+from cnnlab.tracking.settings import Sheaf, buckets, seed_of
 
 _HELD = {
     "params": "params_m",
@@ -63,26 +64,53 @@ def notes(
     single = [g.name for g in groups if g.n == 1]
     if single:
         lines.append(f"one seed only: {some(single)}: no interval, no test")
-    no_seed = [g.name for g in groups if any(isinstance(key, str) for key in g.values)]
+    no_seed = [g.name for g in groups if any(run.seed is None for run in g.runs)]
     if no_seed:
         lines.append(f"runs without a seed, which cannot be paired: {some(no_seed)}")
     averaged = [g.name for g in groups if len(g.points) > g.n]
     if averaged:
         lines.append(f"--by {by}: a seed's value is the mean of its runs in {some(averaged)}")
+    why_not = no_verdict(several, ablation, metric, by)
+    if why_not:
+        lines.append(f"no verdict: {why_not}")
+    if by is None:
+        lines += [_solved(m) for m in several if m.solved]
     if ablation is None:
-        if by is not None and any(m.ablation for m in several):
-            lines.append(f"--by {by}: the groups are not the ablation's arms: no verdict")
-        elif len(several) > 1 and any(m.ablation for m in several):
-            names = some([m.name for m in several])
-            lines.append(f"runs of several multiruns ({names}): no verdict; compare one at a time")
         return lines
-    if ablation["metric"] != metric:
+    if ablation["metric"] != metric and not why_not:
         lines.append(f"the claim is about {ablation['metric']}, the verdict on {metric}")
     lines += _held(ablation, groups)
     lines.append(_tuned(ablation, sheaves))
     if ablation.get("scale") == "small":
         lines.append("scale=small: this tests the direction of the claim, not its published value")
     return lines
+
+
+def no_verdict(
+    several: Sequence[Multirun], ablation: dict[str, Any] | None, metric: str, by: str | None
+) -> str:
+    """Why there is none, though something was claimed; "" where nothing stands in its way."""
+    if ablation is not None:
+        claimed = ablation["metric"]
+        return "" if is_about(metric, claimed) else f"the claim is about {claimed}, not {metric}"
+    if not any(m.ablation for m in several):
+        return ""
+    if by is not None:
+        return f"the groups of --by {by} are not the ablation's arms"
+    names = some([m.name for m in several])
+    return f"these are runs of several multiruns ({names}); compare one at a time"
+
+
+def _solved(multirun: Multirun) -> str:
+    """The free knob of every arm, and how far it leaves the cost from what is held."""
+    arms = [
+        f"{one['key']}={shown(one['value'])} in {arm} ({100 * one['deviation']:+.1f} %)"
+        for arm, one in multirun.solved.items()
+    ]
+    within = ""
+    if multirun.hold:
+        within = f" to hold {multirun.hold['cost']} within {100 * multirun.hold['tolerance']:g} %"
+    return f"solved{within}: {some(arms, _MOST_GROUPS)}"
 
 
 def _held(ablation: dict[str, Any], groups: Sequence[Group]) -> list[str]:
@@ -113,4 +141,4 @@ def _tuned(ablation: dict[str, Any], sheaves: Sequence[Sheaf]) -> str:
 
 
 def _seed(run: RunData) -> str:
-    return "" if run.seed is None else f" seed {run.seed}"
+    return "" if run.seed is None else f" seed {seed_of(run)}"

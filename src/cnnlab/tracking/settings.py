@@ -13,6 +13,8 @@ MACHINE = ("trainer.threads", "trainer.accelerator", "trainer.channels_last")
 """What `auto` became where a run was made; checked with the hardware, no reason for a group."""
 
 T = TypeVar("T")
+Key = int | str
+"""What a value of a group belongs to: its seed; for a run without a seed its name."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,20 @@ class Sheaf:
     def has(self, key: str) -> bool:
         """Whether `setting` is more than the lack of one."""
         return key in self.choices or key in self.keys
+
+
+def seed_of(run: RunData) -> Key | None:
+    """`3`; `3 model.seed=1` where another seed does not follow it; None: the run has none."""
+    if run.seed is None:
+        return None
+    own = []
+    for key in SEEDS[1:]:
+        part, _, name = key.partition(".")
+        node = run.config.get(part) if run.choices else None  # else another program's
+        value = node.get(name) if isinstance(node, dict) else None
+        if value not in (None, run.seed):
+            own.append(f"{key}={value}")
+    return " ".join([str(run.seed), *own]) if own else run.seed
 
 
 def text_of(value: Any) -> str:

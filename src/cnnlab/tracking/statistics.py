@@ -19,6 +19,9 @@ MOST_FLIPPED = 20
 MOST_SEEDS = 10_000
 """Where the search for the number of seeds ends."""
 
+Seed = int | str
+"""`3`, or `3 model.seed=1` where a run's seeds are not one."""
+
 _ROUNDING = 1e-12
 """Share of the largest value below which a spread is rounding, not spread."""
 
@@ -75,17 +78,17 @@ class Pairing:
     """What arms have in common.
 
     Attributes:
-        seeds: those that all arms have, ascending.
+        seeds: those that all arms have, ascending, numbers first.
         values: by arm, in the order of `seeds`.
         left_out: by seed that only some arms have, the arms that lack it.
     """
 
-    seeds: list[int]
+    seeds: list[Seed]
     values: dict[str, list[float]]
-    left_out: dict[int, list[str]]
+    left_out: dict[Seed, list[str]]
 
 
-def pair(values: Mapping[str, Mapping[int, float | None]], arms: Iterable[str]) -> Pairing:
+def pair(values: Mapping[str, Mapping[Seed, float | None]], arms: Iterable[str]) -> Pairing:
     """The seeds that all `arms` have; None, NaN and infinite values are not there.
 
     Args:
@@ -100,7 +103,8 @@ def pair(values: Mapping[str, Mapping[int, float | None]], arms: Iterable[str]) 
         }
         for arm in arms
     }
-    every = sorted({seed for arm in there for seed in values.get(arm, {})})
+    known = {seed for arm in there for seed in values.get(arm, {})}
+    every = sorted(known, key=lambda seed: (isinstance(seed, str), seed))
     lacking = {seed: [arm for arm in there if seed not in there[arm]] for seed in every}
     seeds = [seed for seed in every if not lacking[seed]]
     return Pairing(

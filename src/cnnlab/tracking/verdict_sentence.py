@@ -42,7 +42,8 @@ def sentence(verdict: "Verdict", metric: str, higher_is_better: bool | None, *, 
         facts.append(f"n = {verdict.n}")
         if verdict.p_holm is not None:
             facts.append(_p(verdict.p_holm) + (" after Holm" if family > 1 else ""))
-        words += f" ({', '.join(facts)}{_sign_flip(verdict)})" + _more_seeds(verdict, unit)
+        words += f" ({', '.join(facts)}{_sign_flip(verdict)})"
+        words += _only_alone(verdict, family) + _more_seeds(verdict, unit)
     left_out = [f"seed {seed} ({', '.join(a)})" for seed, a in verdict.left_out.items()]
     without = f"; left out, as arms lack them: {', '.join(left_out)}" if left_out else ""
     return f"{verdict.outcome}: {words}{without}"
@@ -127,6 +128,14 @@ def _sign_flip(verdict: "Verdict") -> str:
     if math.isclose(p, floor):
         return f"; sign-flip {p:.3g}, at its floor"
     return f"; sign-flip {p:.3g}, floor {floor:.3g}"
+
+
+def _only_alone(verdict: "Verdict", family: int) -> str:
+    """Why an interval that is clear of 0 is no verdict: it is of its contrast alone."""
+    low, high = verdict.interval or (0.0, 0.0)
+    if verdict.outcome != "not resolved" or low <= 0 <= high:
+        return ""
+    return f"; the interval excludes 0, but is not corrected for {family} contrasts as p is"
 
 
 def _more_seeds(verdict: "Verdict", unit: _Unit) -> str:

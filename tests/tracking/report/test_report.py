@@ -142,6 +142,24 @@ def test_without_a_claim_the_best_is_named(a_run, page):
     assert own.tables["left-out"][1][2][0] == "failed: RuntimeError: no memory"
 
 
+def test_a_claim_without_a_verdict_says_why(study, page, tmp_path):
+    runs = [point.run for group in study().groups for point in group.points]
+    for more, why in (
+        ({"by": "model.groups"}, "the groups of --by model.groups are not the ablation's arms"),
+        ({"metric": "cost/gmacs"}, "the claim is about test/top1, not cost/gmacs"),
+    ):
+        asked = {"metric": None, "cost": "gmacs", "by": None, "baseline": None} | more
+        words = page(compare(runs, **asked)).words()
+        assert f"No verdict: {why}." in words
+        assert "no claim was written down" not in words
+
+
+def test_an_interval_of_one_question_of_several_says_so(study, page):
+    assert "95 % interval of this question alone" in page(study()).words()
+    one = study(contrasts=[study.contrast("8 beat one", {"g8": 1.0, "g1": -1.0})])
+    assert "of this question alone" not in page(one).words()
+
+
 def test_a_group_alone_is_compared_with_nothing(a_run, page):
     own = page(compared([a_run(4, s) for s in range(3)]))
     assert "nothing to compare it with" in own.words()

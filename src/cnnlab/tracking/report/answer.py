@@ -149,7 +149,8 @@ def _parts(verdict: "Verdict") -> tuple[str, str]:
 
 def _figures(verdict: "Verdict", comparison: Comparison, unit: Unit) -> Html:
     """Measured and published, side by side."""
-    spread = f"95 % interval {unit.between(verdict.interval)}" if verdict.interval else ""
+    alone = " of this question alone" if len(comparison.verdicts) > 1 else ""
+    spread = f"95 % interval{alone} {unit.between(verdict.interval)}" if verdict.interval else ""
     seeds = f"{verdict.n} seed{'s' * (verdict.n != 1)}"
     ours = tag(
         "dd",
@@ -212,7 +213,7 @@ def _strip(verdict: "Verdict", comparison: Comparison, unit: Unit) -> Html | Non
 
 
 def _without_claim(comparison: Comparison) -> Html:
-    """The best group and how it compares; no verdict, for nothing was claimed beforehand."""
+    """The best group and how it compares; no verdict, and why there is none."""
     unit = Unit.of(comparison.metric)
     known = [g for g in comparison.groups if g.mean is not None]
     best = next((g for g in known if g.best), known[0] if known else None)
@@ -231,9 +232,8 @@ def _without_claim(comparison: Comparison) -> Html:
     elif best is not None and best.name in paired:
         lines.append(tag("p", _against(paired[best.name], unit)))
     if len(comparison.groups) > 1:
-        lines.append(
-            tag("p", "No verdict: no claim was written down before the runs.", class_="facts")
-        )
+        why = comparison.no_verdict or "no claim was written down before the runs"
+        lines.append(tag("p", f"No verdict: {why}.", class_="facts"))
     return tag("article", lines, class_="verdict no-claim")
 
 

@@ -10,6 +10,7 @@ from cnnlab.tracking.report.markup import Child, Html, tag
 from cnnlab.tracking.report.palette import Look, swatch
 from cnnlab.tracking.report.table import Cell, Row, table
 from cnnlab.tracking.report.units import Unit, cost_text, p_text
+from cnnlab.tracking.settings import seed_of
 
 Looks = Mapping[str, Look]
 _BREAKS = re.compile(r"(?<=[_=.,/])(?=.)")
@@ -134,7 +135,7 @@ def runs_table(comparison: Comparison, looks: Looks) -> Html:
             commit = str(git.get("commit") or "")[:7] + "+" * bool(git.get("dirty"))
             cells: list[Cell | str] = [
                 _group(looks, g.name),
-                Cell(NONE if run.seed is None else str(run.seed), run.seed),
+                Cell(NONE if run.seed is None else str(seed_of(run)), run.seed),
                 Cell(unit.number(point.value), point.value),
                 run.name,
                 commit,
@@ -150,7 +151,7 @@ def left_out_table(comparison: Comparison) -> Html:
         Row(
             [
                 out.group,
-                Cell(NONE if out.run.seed is None else str(out.run.seed), out.run.seed),
+                Cell(NONE if out.run.seed is None else str(seed_of(out.run)), out.run.seed),
                 Cell(out.reason, css="words"),
                 out.run.name,
             ]
