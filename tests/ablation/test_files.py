@@ -183,7 +183,7 @@ def test_ranks_of_flops_vs_runtime_are_what_is_counted():
 SHORT = [
     *(f"trainer.limit_{part}_batches=1" for part in ("train", "val", "test")),
     *("data.batch_size=8", "data.eval_batch_size=8", "trainer.threads=1", "logger=none"),
-    *("trainer.max_epochs=1", "trainer.validate_every=1", "scheduler.warmup_epochs=0"),
+    *("trainer.max_epochs=1", "trainer.validate_every=1", "scheduler.warmup_epochs=0.0"),
     *("callbacks.pictures=null", "seed=0"),
 ]
 

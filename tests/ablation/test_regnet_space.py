@@ -67,8 +67,6 @@ def macs(stages: Stages, classes: int = 1000) -> int:
             if not block:
                 side //= 2
                 total += before * width * side**2  # the shortcut
-            elif before != width:
-                raise AssertionError
             total += (9 * group * inner + inner * width) * side**2
             before = width
     return total + before * classes
