@@ -27,13 +27,16 @@ CLAIMS = [
     "resnet_depth", "wrn_width", "preact", "stochastic_depth", "squeeze_excite",
     "shufflenet_shuffle", "shufflenet_vs_mobilenet", "mobilenet_multipliers",
     "depthwise_separable", "flops_vs_runtime", "small_kernels", "convnext_steps",
-    "compound_scaling", "regnet_space", "batchnorm_free", "shift_vs_depthwise",
+    "compound_scaling", "batchnorm_free", "shift_vs_depthwise",
     "deformable_layers", "seg_loss", "unet_skips", "fcn_stride", "upsampling", "det_focal",
     "det_anchors", "alexnet_recipe",
 ]  # fmt: skip
 SCALES = ("small", "paper")
 REAL = ("Cifar10", "FashionMnist", "DigitScenes", "Masks")  # Masks: the membranes of ISBI
-HELD = ("resnext_groups", "resnext_groups_101", "resnext_equation", "shift_vs_depthwise", "upsampling")
+HELD = (
+    *("resnext_groups", "resnext_groups_101", "resnext_equation"),
+    *("shift_vs_depthwise", "upsampling"),
+)
 """Those that solve a knob."""
 
 
@@ -170,11 +173,9 @@ def test_each_arm_could_start(name: str, scale: str):
 @pytest.mark.slow  # ten nets at 224 pixels
 def test_ranks_of_flops_vs_runtime_are_what_is_counted():
     arms = arms_of("flops_vs_runtime", "small")
-    ranks = {c.name: c.weights for c in read("flops_vs_runtime", "small").contrasts if c.rank}
-    for key, name in (("gmacs", "latency rises with MACs"),
-                      ("activations_m", "latency rises with activations")):  # fmt: skip
-        counted = {arm.name: arm.cost[f"cost/{key}"] for arm in arms.values()}
-        assert ranks[name] == pytest.approx(counted, rel=0.01)
+    (contrast,) = [c for c in read("flops_vs_runtime", "small").contrasts if c.rank]
+    counted = {arm.name: arm.cost["cost/gmacs"] for arm in arms.values()}
+    assert contrast.weights == pytest.approx(counted, rel=0.01)  # ten classes for a thousand
 
 
 # Run --------------------------------------------------------------------------------------------
