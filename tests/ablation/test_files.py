@@ -175,7 +175,8 @@ def test_ranks_of_flops_vs_runtime_are_what_is_counted():
     arms = arms_of("flops_vs_runtime", "small")
     (contrast,) = [c for c in read("flops_vs_runtime", "small").contrasts if c.rank]
     counted = {arm.name: arm.cost["cost/gmacs"] for arm in arms.values()}
-    assert contrast.weights == pytest.approx(counted, rel=0.01)  # ten classes for a thousand
+    # The numbers are of a thousand classes, these nets have ten: the order is what counts.
+    assert sorted(contrast.weights, key=contrast.weights.get) == sorted(counted, key=counted.get)
 
 
 # Run --------------------------------------------------------------------------------------------
