@@ -1,7 +1,11 @@
-"""The files of conf/ablation: each reads, and each of its arms is a run that could start."""
+"""The files of conf/ablation: each reads, and each of its arms is a run that could start.
 
+The plan itself is made of every file at both scales, from words to solved knobs, without data.
+"""
+
+import math
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,44 +13,66 @@ import pytest
 from omegaconf import OmegaConf
 
 from cnnlab.ablation import definition
-from cnnlab.config import check, compose
-from cnnlab.errors import UserError
+from cnnlab.ablation.costs import Costs
+from cnnlab.ablation.plan import Arm, Planned, plan
+from cnnlab.complexity.count import Cost
+from cnnlab.config import to_plain
 from cnnlab.tracking.published import check_published
 
 ROOT = Path(__file__).parents[2]
 FILES = {file.stem: file for file in sorted((ROOT / "conf" / "ablation").glob("*.yaml"))}
 # By hand: a file that goes missing would take its own test along.
 CLAIMS = [
-    "resnext_groups", "resnext_equation", "plain_vs_residual", "resnet_depth", "wrn_width",
-    "preact", "stochastic_depth", "squeeze_excite", "shufflenet_shuffle",
-    "shufflenet_vs_mobilenet", "mobilenet_multipliers", "depthwise_separable", "flops_vs_runtime",
-    "small_kernels", "convnext_steps", "compound_scaling", "batchnorm_free", "shift_vs_depthwise",
+    "resnext_groups", "resnext_groups_101", "resnext_equation", "plain_vs_residual",
+    "resnet_depth", "wrn_width", "preact", "stochastic_depth", "squeeze_excite",
+    "shufflenet_shuffle", "shufflenet_vs_mobilenet", "mobilenet_multipliers",
+    "depthwise_separable", "flops_vs_runtime", "small_kernels", "convnext_steps",
+    "compound_scaling", "batchnorm_free", "shift_vs_depthwise",
     "deformable_layers", "seg_loss", "unet_skips", "fcn_stride", "upsampling", "det_focal",
     "det_anchors", "alexnet_recipe",
 ]  # fmt: skip
 SCALES = ("small", "paper")
 REAL = ("Cifar10", "FashionMnist", "DigitScenes", "Masks")  # Masks: the membranes of ISBI
+HELD = (
+    *("resnext_groups", "resnext_groups_101", "resnext_equation"),
+    *("shift_vs_depthwise", "upsampling"),
+)
+"""Those that solve a knob."""
+
+
+@cache
+def written(name: str) -> Any:
+    """The file, over the one that it begins with."""
+    file: Any = OmegaConf.load(FILES[name])
+    for default in file.defaults:
+        if isinstance(default, str) and default != "_self_":
+            file = OmegaConf.merge(written(default), file)
+    return file
 
 
 def read(name: str, scale: str) -> definition.Ablation:
-    node: Any = OmegaConf.to_container(OmegaConf.load(FILES[name]), resolve=True)
-    return definition.read(name, node["ablation"], scale, {"tolerance": 0.05})
+    node: Any = OmegaConf.to_container(written(name).ablation, resolve=True)
+    return definition.read(name, node, scale, {"tolerance": 0.05})
 
 
-def start(name: str, scale: str, arms: list[str]) -> Iterator[Any]:
-    """The checked configs of these arms."""
-    ablation = read(name, scale)
-    for arm in arms:
-        try:
-            composed = compose([*ablation.scales[scale], *ablation.arms[arm], "seed=0"])
-            check(composed)
-        except UserError as error:
-            pytest.fail(f"{arm}: {error}")
-        yield composed.cfg
+@pytest.fixture(autouse=True)
+def without_data(tmp_path, monkeypatch):
+    """No set lies where configs look for it, also on a machine that has some."""
+    monkeypatch.setenv("CNNLAB_DATA", str(tmp_path / "none"))
+
+
+@pytest.fixture
+def uncounted(monkeypatch):
+    """No net is built."""
+    monkeypatch.setattr(Costs, "of", lambda self, cfg: Cost(1, 1, 1, 1, (3, 32, 32), []))
+
+
+def planned(name: str, scale: str, *words: str) -> Planned:
+    return plan([f"ablation={name}", f"scale={scale}", *words])
 
 
 def test_every_claim_whose_parts_exist_has_its_file():
-    assert set(CLAIMS) <= FILES.keys()
+    assert set(CLAIMS) == FILES.keys()
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -57,28 +83,153 @@ def test_reads(name: str, scale: str):
     if ablation.published:
         published = {"table": ablation.published.table, "rows": ablation.published.rows}
         check_published(published, ablation.metric, "ablation.published")
+    assert (ablation.hold is not None) == (name in HELD)
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_the_first_and_last_arm_of_the_small_scale_could_start_on_real_images(name: str):
-    arms = list(read(name, "small").arms)
-    for cfg in start(name, "small", [arms[0], arms[-1]]):
-        assert cfg.data._target_.rpartition(".")[2] in REAL
-        assert cfg.trainer.validate_every == cfg.trainer.max_epochs  # nothing is selected on val
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_the_first_and_last_arm_of_the_paper_scale_could_start(name: str):
-    arms = list(read(name, "paper").arms)
-    assert len(list(start(name, "paper", [arms[0], arms[-1]]))) == 2
-
-
-@pytest.mark.slow  # some 300 configs
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("name", FILES)
+def test_is_planned(name: str, scale: str, uncounted):
+    """The first and the last arm; where a knob is solved all, below."""
+    first, *_, last = read(name, scale).arms
+    found = planned(name, scale, f"arms={first},{last}", "hold.cost=null")
+    assert [arm.name for arm in found.arms] == [first, last]
+    assert len({job.identity for job in found.plan.jobs}) == len(found.plan.jobs) >= 10
+    for arm in found.arms:
+        cfg = arm.composed.cfg
+        if scale == "small":
+            assert cfg.data._target_.rpartition(".")[2] in REAL
+            # Nothing is selected on val.
+            assert cfg.trainer.validate_every == cfg.trainer.max_epochs
+            assert cfg.tested == "last"
+
+
+# What is held -----------------------------------------------------------------------------------
+
+
+@cache
+def arms_of(name: str, scale: str) -> dict[str, Arm]:
+    """All arms with their solved knobs: planning refuses one that is out of tolerance."""
+    return {arm.name: arm for arm in planned(name, scale, "seed=0").arms}
+
+
+def root(groups: int, width: int) -> float:
+    """c of 9 G c^2 + 8 G C c - 17 C^2 = 0 (deck 0), here C = `width`."""
+    a, b, c = 9 * groups, 8 * groups * width, -17 * width**2
+    return (-b + math.sqrt(b * b - 4 * a * c)) / (2 * a)
+
+
+@pytest.mark.parametrize(
+    ("name", "scale"),
+    [
+        ("resnext_groups", "small"),
+        ("resnext_groups", "paper"),
+        ("resnext_groups_101", "small"),
+        pytest.param("resnext_groups_101", "paper", marks=pytest.mark.slow),  # 101 layers
+        ("resnext_equation", "small"),
+        pytest.param("resnext_equation", "paper", marks=pytest.mark.slow),  # as resnext_groups
+        ("shift_vs_depthwise", "small"),  # the nets of both scales are the same
+        ("upsampling", "small"),
+        pytest.param("upsampling", "paper", marks=pytest.mark.slow),
+    ],
+)
+def test_the_solved_knobs_hold_the_cost(name: str, scale: str):
+    arms, hold = arms_of(name, scale), read(name, scale).hold
+    held = arms[read(name, scale).baseline].cost["cost/params_m"]
+    for arm in arms.values():
+        assert arm.cost["cost/params_m"] == pytest.approx(held, rel=hold.tolerance)
+
+
+@pytest.mark.parametrize(
+    ("name", "scale"),
+    [
+        ("resnext_equation", "small"),
+        ("resnext_groups", "paper"),
+        pytest.param("resnext_equation", "paper", marks=pytest.mark.slow),
+        pytest.param("resnext_groups_101", "paper", marks=pytest.mark.slow),
+    ],
+)
+def test_the_equation_and_the_solver_agree(name: str, scale: str):
+    """Nearest whole roots, and for 1 to 32 groups the published 64, 40, 24, 14, 4."""
+    widths = {}
+    for arm in arms_of(name, scale).values():
+        model = to_plain(arm.composed.cfg)["model"]
+        widths[model["groups"]] = model["width_per_group"]
+    assert widths == {groups: round(root(groups, 64)) for groups in widths}
+    assert list(widths.values())[:5] == [64, 40, 24, 14, 4]
+
+
+# What is counted --------------------------------------------------------------------------------
+
+
+@pytest.mark.slow  # some 300 nets
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", [name for name in FILES if name not in HELD])
 def test_each_arm_could_start(name: str, scale: str):
-    arms = list(read(name, scale).arms)
-    assert len(list(start(name, scale, arms))) == len(arms)
+    found = planned(name, scale)
+    assert [arm.name for arm in found.arms] == list(read(name, scale).arms)
+    assert all(arm.cost["cost/gmacs"] > 0 for arm in found.arms)
+
+
+@pytest.mark.slow  # ten nets at 224 pixels
+def test_ranks_of_flops_vs_runtime_are_what_is_counted():
+    arms = arms_of("flops_vs_runtime", "small")
+    (contrast,) = [c for c in read("flops_vs_runtime", "small").contrasts if c.rank]
+    counted = {arm.name: arm.cost["cost/gmacs"] for arm in arms.values()}
+    # The numbers are of a thousand classes, these nets have ten: the order is what counts.
+    assert sorted(contrast.weights, key=contrast.weights.get) == sorted(counted, key=counted.get)
+
+
+# Run --------------------------------------------------------------------------------------------
+
+
+SHORT = [
+    *(f"trainer.limit_{part}_batches=1" for part in ("train", "val", "test")),
+    *("data.batch_size=8", "data.eval_batch_size=8", "trainer.threads=1", "logger=none"),
+    *("trainer.max_epochs=1", "trainer.validate_every=1", "scheduler.warmup_epochs=0.0"),
+    *("callbacks.pictures=null", "seed=0"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "arms", "embedded"),
+    [
+        ("resnext_groups", "g1,g32", ["data=digits"]),
+        ("seg_loss", "rare-dice,common-focal-2", ["data.scenes=10"]),
+    ],
+)
+def test_runs(name: str, arms: str, embedded: list[str], tmp_path, monkeypatch):
+    """From the command line to records, in this process; compare makes a table of them."""
+    import json
+
+    from cnnlab.ablation import command, launch
+    from cnnlab.ablation.job import FOLDER, JOB
+    from cnnlab.config import compose
+    from cnnlab.tracking.reading import read_run
+    from train import run
+
+    jobs: list[Any] = []
+
+    def in_process(given: Any, **_: Any) -> int:
+        for job in given.jobs:
+            monkeypatch.setenv(FOLDER, str(job.folder))
+            monkeypatch.setenv(JOB, json.dumps({"name": given.name, "arm": job.arm}))
+            metrics = run(compose(job.words))
+            assert math.isfinite(metrics[given.metric])
+            jobs.append(job)
+        return 0
+
+    monkeypatch.setattr(launch, "launch", in_process)
+    words = [f"ablation={name}", f"arms={arms}", *embedded, *SHORT, f"runs={tmp_path}"]
+    assert command.multirun(words) == 0
+    assert [job.arm for job in jobs] == arms.split(",")
+    for job in jobs:
+        record = read_run(tmp_path / name / f"{job.arm}-s0")
+        assert (record.status, record.tested) == ("finished", "last")
+        assert record.job["arm"] == job.arm
+        assert record.cost["cost/params_m"] == job.cost["cost/params_m"]
+
+
+# On paper ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", FILES)

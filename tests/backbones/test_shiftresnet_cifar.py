@@ -71,6 +71,26 @@ def test_block_is_the_authors(stride):
     torch.testing.assert_close(block(x), y if stride == 2 else x + y)
 
 
+def test_a_depthwise_convolution_in_the_shifts_place():
+    """A shift is a depthwise convolution of fixed kernels: these cost 9 numbers a channel more."""
+    (params, macs), (more, most) = (
+        cost("shiftresnet_cifar", depth=14, depthwise=depthwise) for depthwise in (False, True)
+    )
+    blocks = [(chans, size) for chans, size in ((16, 32), (32, 16), (64, 8)) for _ in range(2)]
+    inner = [(3 * chans, size) for chans, size in blocks]
+    assert more - params == 9 * sum(chans for chans, _ in inner)
+    # The first block of stages 2 and 3 works before its stride.
+    before = {2: 32, 4: 16}
+    assert most - macs == 9 * sum(
+        chans * before.get(block, size) ** 2 for block, (chans, size) in enumerate(inner)
+    )
+    shift, depthwise = (ShiftBlock(6, 6, 1, expansion=3, depthwise=d).eval() for d in (False, True))
+    kernels = torch.eye(9).repeat_interleave(2, dim=0).view(-1, 1, 3, 3)
+    depthwise.load_state_dict(shift.state_dict() | {"shift.weight": kernels})
+    x = torch.randn(2, 6, 7, 6)
+    torch.testing.assert_close(depthwise(x), shift(x))
+
+
 @pytest.mark.parametrize("depth", [21, 2, -4])
 def test_wrong_depth_is_one_line(depth):
     with pytest.raises(UserError, match=f"model.depth={depth}: must be 6n \\+ 2; nearest: \\d+"):

@@ -13,7 +13,7 @@ from cnnlab.data.digits import Digits
 def scenes(data_keys: dict[str, Any]) -> Callable[..., DigitScenes]:
     def make(count: int = 30, **changes: Any) -> DigitScenes:
         given = data_keys | {"val_fraction": 0.2, "mean": [0.5] * 3, "std": [0.2] * 3} | changes
-        data = DigitScenes(scenes=count, **given)
+        data = DigitScenes(**{"scenes": count, "digits": 6} | given)
         data.setup()
         return data
 
@@ -98,7 +98,7 @@ def test_boxes_are_around_the_digits_masks(scenes, data_keys):
     """Box by box, from the masks of the same scenes; also of a part of them."""
     whole = scenes(20).splits.train.scenes
     keys = data_keys | {"val_fraction": 0.2, "fraction": 0.5, "batch_size": 10}
-    data = DigitScenes(scenes=20, **keys)
+    data = DigitScenes(scenes=20, digits=6, **keys)
     data.serve(["detection"])
     data.setup()
     assert data.classes == list("0123456789")

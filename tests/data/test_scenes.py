@@ -3,7 +3,9 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from cnnlab.data.scenes import DIGITS, SIDE, SIDES, Scenes, compose
+from cnnlab.data.scenes import SIDE, SIDES, Scenes, compose
+
+MOST = 6
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +16,7 @@ def digits() -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def scenes(digits) -> Scenes:
-    return compose(*digits, count=60, seed=3)
+    return compose(*digits, count=60, seed=3, most=MOST)
 
 
 def test_shapes_and_kinds(scenes):
@@ -26,10 +28,10 @@ def test_shapes_and_kinds(scenes):
 
 
 def test_a_scene_is_a_function_of_seed_and_number(digits, scenes):
-    fewer = compose(*digits, count=7, seed=3)
+    fewer = compose(*digits, count=7, seed=3, most=MOST)
     assert torch.equal(fewer.images, scenes.images[:7])
     assert torch.equal(fewer.masks, scenes.masks[:7])
-    assert not torch.equal(compose(*digits, count=7, seed=4).images, fewer.images)
+    assert not torch.equal(compose(*digits, count=7, seed=4, most=MOST).images, fewer.images)
 
 
 def test_each_box_is_tight_around_pixels_of_its_digit(scenes):
@@ -57,10 +59,16 @@ def test_every_digit_pixel_lies_in_a_box_of_its_class(scenes):
 def test_digits_are_as_many_and_as_large_as_promised(scenes):
     counts = scenes.scene.bincount(minlength=60)
     assert counts.min() >= 1
-    assert counts.max() == DIGITS[1]
+    assert counts.max() == MOST
     height = scenes.boxes[:, 3] - scenes.boxes[:, 1]
     assert height.max() <= SIDES[1]
     assert height.min() >= SIDES[0] / 2  # ink covers most of the square's height
+
+
+def test_one_digit_a_scene_makes_digits_rare(digits, scenes):
+    single = compose(*digits, count=60, seed=3, most=1)
+    assert single.scene.tolist() == list(range(60))
+    assert (single.masks > 0).float().mean() < 0.5 * (scenes.masks > 0).float().mean()
 
 
 def test_digits_can_be_seen(scenes):

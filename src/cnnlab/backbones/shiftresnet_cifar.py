@@ -26,15 +26,25 @@ default_cfgs = generate_default_cfgs(
 class ShiftBlock(nn.Module):
     """1x1 to `expansion` C', BN, ReLU, 3x3 shift, 1x1 (stride), BN, ReLU, plus the shortcut.
 
-    No ReLU after the sum. `(B, C, H, W) -> (B, C', H / s, W / s)`
+    No ReLU after the sum. With `depthwise` a 3x3 convolution of each channel in the shift's place.
+    `(B, C, H, W) -> (B, C', H / s, W / s)`
     """
 
-    def __init__(self, in_chans: int, out_chans: int, stride: int, expansion: int) -> None:
+    def __init__(
+        self,
+        in_chans: int,
+        out_chans: int,
+        stride: int,
+        expansion: int,
+        depthwise: bool = False,
+    ) -> None:
         super().__init__()
         mid = expansion * out_chans
         self.expand = nn.Conv2d(in_chans, mid, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(mid)
-        self.shift = Shift(mid, kernel_size=3)
+        self.shift: nn.Module = Shift(mid, kernel_size=3)
+        if depthwise:
+            self.shift = nn.Conv2d(mid, mid, 3, padding=1, groups=mid, bias=False)
         self.project = nn.Conv2d(mid, out_chans, 1, stride, bias=False)
         self.bn2 = nn.BatchNorm2d(out_chans)
         self.shortcut = nn.Sequential()
@@ -56,6 +66,7 @@ class ShiftResNetCifar(StagedNet):
         depth: 6n + 2, the layers of the ResNet whose place it takes.
         width: channels of the first stage.
         expansion: the paper's E, the shifted channels over those of the output.
+        depthwise: a depthwise 3x3 convolution in place of each shift, which is one of fixed kernels.
     """
 
     def __init__(
@@ -65,6 +76,7 @@ class ShiftResNetCifar(StagedNet):
         depth: int = 20,
         width: int = 16,
         expansion: int = 3,
+        depthwise: bool = False,
     ) -> None:
         super().__init__(num_classes)
         blocks = count_blocks(depth, layers=6, others=2)
@@ -74,9 +86,10 @@ class ShiftResNetCifar(StagedNet):
         chans = width
         for index in range(3):
             out_chans = width * 2**index
-            stage = nn.Sequential(ShiftBlock(chans, out_chans, 2 if index else 1, expansion))
+            stride = 2 if index else 1
+            stage = nn.Sequential(ShiftBlock(chans, out_chans, stride, expansion, depthwise))
             for _ in range(blocks - 1):
-                stage.append(ShiftBlock(out_chans, out_chans, 1, expansion))
+                stage.append(ShiftBlock(out_chans, out_chans, 1, expansion, depthwise))
             self.add_stage(stage, channels=out_chans, reduction=2**index)
             chans = out_chans
         self.head = ClassifierHead(chans, num_classes)

@@ -55,6 +55,7 @@ RANGES = {
     "data.image_size": _COUNT,
     "data.eval_side": _COUNT,
     "data.scenes": _COUNT,
+    "data.digits": _COUNT,
     "data.crop_pct": _SHARE,
     "data.std": _POSITIVE,
     "data.augment.padding": _NOT_NEGATIVE,

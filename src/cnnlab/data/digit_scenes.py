@@ -66,7 +66,7 @@ class SceneMemory(BatchSource):
 
 
 class DigitScenes(MaskModule):
-    """Colour scenes of 128 x 128 pixels with 2 to 6 digits of 16 to 48 pixels.
+    """Colour scenes of 128 x 128 pixels with 2 to `digits` digits of 16 to 48 pixels.
 
     For segmentation masks of 11 classes, the first of which is the background; for detection
     boxes of 10.
@@ -77,6 +77,7 @@ class DigitScenes(MaskModule):
 
     Args:
         scenes: of training; val and test have a fifth as many each.
+        digits: the most that are tried in a scene; one is exactly one.
         common: as of `DataModule`.
     """
 
@@ -88,9 +89,9 @@ class DigitScenes(MaskModule):
         "augment.color_jitter": 0.0,
     }
 
-    def __init__(self, *, scenes: int, **common: Any) -> None:
+    def __init__(self, *, scenes: int, digits: int, **common: Any) -> None:
         super().__init__(**common)
-        self.scenes = scenes
+        self.scenes, self.most = scenes, digits
         self.gives_boxes = False
 
     def serve(self, tasks: Sequence[str]) -> None:
@@ -114,7 +115,7 @@ class DigitScenes(MaskModule):
         parts = (rest[train], self.scenes), (rest[val], few), (test, few)
         sources = []
         for number, (ids, count) in enumerate(parts):
-            found = compose(digits[ids], classes[ids], count, mix(seed, number))
+            found = compose(digits[ids], classes[ids], count, mix(seed, number), self.most)
             sources.append(SceneMemory(found, boxes=self.gives_boxes))
         names = [str(digit) for digit in range(10)]
         return Splits(

@@ -12,8 +12,8 @@ from cnnlab.seeding import mix
 
 SIDE = 128
 """Of a scene, in pixels."""
-DIGITS = (2, 6)
-"""The fewest and the most digits that are tried in a scene."""
+FEWEST = 2
+"""Digits that are tried in a scene, unless one is the most."""
 SIDES = (16, 48)
 """The least and the greatest side of a digit, in pixels."""
 
@@ -39,7 +39,7 @@ class Scenes(NamedTuple):
     """int64 `(M,)`: in which scene."""
 
 
-def compose(digits: Tensor, labels: Tensor, count: int, seed: int) -> Scenes:
+def compose(digits: Tensor, labels: Tensor, count: int, seed: int, most: int) -> Scenes:
     """Put digits on backgrounds of smooth random colours; scene i is a function of (seed, i).
 
     Args:
@@ -47,10 +47,11 @@ def compose(digits: Tensor, labels: Tensor, count: int, seed: int) -> Scenes:
         labels: int64 `(N,)`.
         count: S.
         seed: of the split.
+        most: digits that are tried in a scene; there may be as few as two.
     """
     images, masks, boxes, names, scene = [], [], [], [], []
     for i in range(count):
-        image, mask, found = _scene(digits, labels, Random(mix(seed, i)))
+        image, mask, found = _scene(digits, labels, most, Random(mix(seed, i)))
         images.append(image)
         masks.append(mask)
         for label, box in found:
@@ -67,13 +68,13 @@ def compose(digits: Tensor, labels: Tensor, count: int, seed: int) -> Scenes:
 
 
 def _scene(
-    digits: Tensor, labels: Tensor, draw: Random
+    digits: Tensor, labels: Tensor, most: int, draw: Random
 ) -> tuple[np.ndarray, np.ndarray, list[tuple[int, list[int]]]]:
     image = _background(draw)
     owner = np.full((SIDE, SIDE), -1)  # which digit each pixel belongs to
     squares: list[tuple[int, int, int]] = []
     placed: list[int] = []
-    for _ in range(draw.randint(*DIGITS)):
+    for _ in range(draw.randint(min(FEWEST, most), most)):
         side, id = draw.randint(*SIDES), draw.randrange(len(digits))
         corner = _free_place(side, squares, draw)
         if corner is None:
