@@ -23,6 +23,7 @@ from cnnlab.errors import UserError
 from cnnlab.tracking.identity import identity
 from tests.ablation.studies import DONE_ONCE, FAKE, ROW_A, ROW_B, table
 
+
 def test_all_jobs_run_once_and_are_skipped_when_repeated(study, capsys):
     assert study.launch() == 0
     assert table(capsys.readouterr().out) == [ROW_A, ROW_B]
@@ -37,7 +38,8 @@ def test_all_jobs_run_once_and_are_skipped_when_repeated(study, capsys):
 def test_what_runs_is_written_beside_the_runs(study):
     study.of["a-s1"] = ["logger.wandb.api_key=0123456789abcdef", "data.root=/home/someone/data"]
     study.launch()
-    assert json.loads((study.folder / "ablation.json").read_text()) == {"claim": "a beats b"}
+    ablation = json.loads((study.folder / "ablation.json").read_text())
+    assert ablation == {"claim": "a beats b", "seeds": [1, 2], "solved": {}}
     text = (study.folder / "plan.json").read_text()
     plan = json.loads(text)
     assert [job["folder"] for job in plan["jobs"]] == ["a-s1", "a-s2", "b-s1", "b-s2"]

@@ -108,7 +108,9 @@ def test_what_counts_is_left(personal, tmp_path):
     assert lists.isdisjoint({run.config["data"]["root"] for run in after})
     ablation = json.loads((tmp_path / "shared" / "ablation.json").read_text())
     assert ablation == json.loads((personal / "ablation.json").read_text())
-    before, after = (json.loads((f / "plan.json").read_text()) for f in (personal, tmp_path / "shared"))
+    before, after = (
+        json.loads((f / "plan.json").read_text()) for f in (personal, tmp_path / "shared")
+    )
     assert "machine" not in after
     assert after["name"] == "<user>-study"
     for old_job, new_job in zip(before["jobs"], after["jobs"], strict=True):

@@ -163,9 +163,7 @@ def test_no_verdict_on_what_the_claim_is_not_about(study, metric):
 
 def test_the_verdict_may_be_on_val_and_is_not_turned_by_the_persons_word(study):
     assert compared(study(), metric="val/top1").verdicts[0].outcome == "supported"
-    comparison = compare(
-        study(), metric=None, cost="gmacs", by=None, baseline=None, higher=False
-    )
+    comparison = compare(study(), metric=None, cost="gmacs", by=None, baseline=None, higher=False)
     assert not comparison.higher_is_better
     # The file expects its contrast to be positive, whichever way is better.
     assert comparison.verdicts[0].outcome == "supported"
@@ -302,7 +300,9 @@ def test_seeds_of_the_data_and_of_the_net_count_as_well(made_run):
     assert list(four.values) == [0, *one.values]
     assert comparison.left_out == []
     (paired,) = comparison.paired
-    assert list(paired.differences.values()) == pytest.approx([0.03 + 0.003 * s * s for s in (1, 2, 3)])
+    assert list(paired.differences.values()) == pytest.approx(
+        [0.03 + 0.003 * s * s for s in (1, 2, 3)]
+    )
     test = stats.ttest_rel([four.values[key] for key in one.values], list(one.values.values()))
     assert paired.p == pytest.approx(test.pvalue)
     (seeds,) = comparison.warnings

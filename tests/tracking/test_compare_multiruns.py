@@ -36,7 +36,9 @@ def test_what_one_multirun_is_about_excuses_nothing_in_another(made_run, tmp_pat
         for value in values:
             run = made_run({key: value}, arm=f"{study}{value}", study=study)
             words = [f"{key}={value}", "seed=0"]
-            jobs.append({"arm": run.job["arm"], "seed": 0, "folder": run.folder.name, "words": words})
+            jobs.append(
+                {"arm": run.job["arm"], "seed": 0, "folder": run.folder.name, "words": words}
+            )
             runs.append(run)
         (folder / "plan.json").write_text(json.dumps({"name": study, "metric": None, "jobs": jobs}))
     assert compared(runs[:2]).warnings == compared(runs[2:]).warnings == []

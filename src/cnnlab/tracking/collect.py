@@ -234,7 +234,9 @@ class _Cleaner:
 
     def names(self, value: Any) -> Any:
         """Without names of machines and people."""
-        return _texts(value, lambda text: self._named.sub(lambda m: self._names[m[0].lower()], text))
+        return _texts(
+            value, lambda text: self._named.sub(lambda m: self._names[m[0].lower()], text)
+        )
 
     def left(self, value: Any, key: str = "") -> Iterator[tuple[str, str]]:
         """Where a name stands nevertheless: in what may change a result nothing is replaced."""

@@ -175,9 +175,7 @@ def _changes_images(key: str) -> bool:
     return (is_data and key not in _SAME_IMAGES) or key == "experiment"
 
 
-def _other_images(
-    sheaves: Sequence[Sheaf], told: Collection[str], *, declared: bool
-) -> list[str]:
+def _other_images(sheaves: Sequence[Sheaf], told: Collection[str], *, declared: bool) -> list[str]:
     """Equal digests mean the same images and labels; the first words of each split's are shown.
 
     Runs of one group have the same whatever the question is. Groups may be about other images; yet

@@ -29,7 +29,9 @@ def media() -> dict[str, Rules]:
     text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
     assert text.count("{") == text.count("}")
     inside = re.compile(r"@media ([^{]+)\{((?:[^{}]*\{[^{}]*\})*)\s*\}")
-    return {"": rules(inside.sub("", text))} | {m[1].strip(): rules(m[2]) for m in inside.finditer(text)}
+    return {"": rules(inside.sub("", text))} | {
+        m[1].strip(): rules(m[2]) for m in inside.finditer(text)
+    }
 
 
 def seen(media: dict[str, Rules], selector: str, name: str, *those: str) -> str | None:
