@@ -66,11 +66,12 @@ def test_a_half_done_job_goes_on_as_it_was_beside_other_jobs(tmp_path, monkeypat
         saved(self, trainer, task)
         raise RuntimeError("killed")
 
-    with monkeypatch.context() as first, pytest.raises(RuntimeError, match="killed"):
+    with monkeypatch.context() as first:
         first.setenv("OMP_NUM_THREADS", "1")
         first.setattr("cnnlab.trainer._has_bf16", lambda accelerator: False)
         first.setattr(Checkpoint, "on_train_epoch_end", die)
-        run(composed)
+        with pytest.raises(RuntimeError, match="killed"):
+            run(composed)
     try:
         monkeypatch.setenv("OMP_NUM_THREADS", "2")
         monkeypatch.setattr("cnnlab.trainer._has_bf16", lambda accelerator: True)

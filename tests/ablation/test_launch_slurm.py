@@ -13,8 +13,8 @@ from cnnlab.ablation.attempt import Order
 from cnnlab.ablation.job import Job, Plan
 from cnnlab.ablation.job_state import read_state
 from cnnlab.ablation.launch import launch
-from cnnlab.ablation.slurm_pool import NodeAttempt, SlurmPool
 from cnnlab.ablation.local_pool import AT_ONCE
+from cnnlab.ablation.slurm_pool import NodeAttempt, SlurmPool
 from cnnlab.errors import UserError
 from tests.ablation.studies import FAKE
 

@@ -66,7 +66,7 @@ class ShiftResNetCifar(StagedNet):
         depth: 6n + 2, the layers of the ResNet whose place it takes.
         width: channels of the first stage.
         expansion: the paper's E, the shifted channels over those of the output.
-        depthwise: a depthwise 3x3 convolution in place of each shift, which is one of fixed kernels.
+        depthwise: a depthwise 3x3 convolution in place of each shift (one of fixed kernels).
     """
 
     def __init__(

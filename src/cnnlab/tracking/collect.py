@@ -33,11 +33,12 @@ def collect(runs: Sequence[RunData], into: Path, warn: Callable[[str], None]) ->
 
     A run goes to `into/FOLDER`, as its own folder is called (`<arm>-s<seed>`), or to
     `into/PARENT/FOLDER` where the runs come from folders of several names; ablation.json and
-    plan.json go beside them, cleaned in the same way. A run that only W&B knows goes to `GROUP/ID`. `find` reads the
-    records, and a multirun in a folder that holds them takes them for finished.
+    plan.json go beside them, cleaned in the same way. A run that only W&B knows goes to `GROUP/ID`.
+    `find` reads the records, and a multirun in a folder that holds them takes them for finished.
 
     Left out: `machine`, results.json, the git remote and branch, the config of loggers and SLURM.
-    Absolute paths below the run's working folder become relative, others a label that tells them apart.
+    Absolute paths below the run's working folder become relative, others a label that tells them
+    apart.
 
     Args:
         runs: as `find` gives them.

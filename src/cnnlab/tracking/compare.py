@@ -26,7 +26,6 @@ from cnnlab.tracking.remarks import incomplete, no_verdict, notes
 from cnnlab.tracking.settings import Key, Settings, Sheaf, buckets, seed_of
 from cnnlab.tracking.statistics import holm, pair, paired_t, sign_flip, summary
 
-
 _OF_MACHINE = ("latency_ms", "peak_memory_mb", "fit_s")
 """Costs that another machine changes."""
 

@@ -1,4 +1,4 @@
-"""The page on a phone and on paper, told from its style and elements alone: no browser is needed."""
+"""The page on a phone and on paper, told from its style and elements: no browser is needed."""
 
 import re
 from importlib.resources import files
