@@ -122,11 +122,12 @@ def root(groups: int, width: int) -> float:
     ("name", "scale"),
     [
         ("resnext_groups", "small"),
-        ("resnext_groups", "paper"),
         ("resnext_groups_101", "small"),
-        pytest.param("resnext_groups_101", "paper", marks=pytest.mark.slow),  # 101 layers
-        ("resnext_equation", "small"),
-        pytest.param("resnext_equation", "paper", marks=pytest.mark.slow),  # as resnext_groups
+        # At 224 pixels; test_hold.py solves the nets of 50 layers with the same tolerance.
+        pytest.param("resnext_groups", "paper", marks=pytest.mark.slow),
+        pytest.param("resnext_groups_101", "paper", marks=pytest.mark.slow),
+        pytest.param("resnext_equation", "small", marks=pytest.mark.slow),
+        pytest.param("resnext_equation", "paper", marks=pytest.mark.slow),
         ("shift_vs_depthwise", "small"),  # the nets of both scales are the same
         ("upsampling", "small"),
         pytest.param("upsampling", "paper", marks=pytest.mark.slow),
@@ -139,13 +140,14 @@ def test_the_solved_knobs_hold_the_cost(name: str, scale: str):
         assert arm.cost["cost/params_m"] == pytest.approx(held, rel=hold.tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "scale"),
     [
         ("resnext_equation", "small"),
         ("resnext_groups", "paper"),
-        pytest.param("resnext_equation", "paper", marks=pytest.mark.slow),
-        pytest.param("resnext_groups_101", "paper", marks=pytest.mark.slow),
+        ("resnext_equation", "paper"),
+        ("resnext_groups_101", "paper"),
     ],
 )
 def test_the_equation_and_the_solver_agree(name: str, scale: str):

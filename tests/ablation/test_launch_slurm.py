@@ -86,16 +86,16 @@ def test_what_slurm_is_asked_for(tmp_path, monkeypatch, exclusive, alone):
     plan = a_plan(tmp_path / "study")
     pool = SlurmPool(plan, 2, {"time": 5, "partition": "gpu"} | exclusive)
     pool.start([Order("study", job, FAKE, {}, None, None, "all", 0.0) for job in plan.jobs])
-    (script,) = (tmp_path / "study" / ".slurm").glob("*.sh")
-    asked = script.read_text()
+    asked = (tmp_path / "study" / ".slurm" / "7_submission.sh").read_text()
     for line in ("--partition=gpu", "--time=5", "--array=0-1%2"):
         assert f"#SBATCH {line}\n" in asked
     assert ("#SBATCH --exclusive\n" in asked) is alone
     pickled = (tmp_path / "study" / ".slurm").glob("*_submitted.pkl")
-    for one in map(DelayedSubmission.load, pickled):
+    submitted = [DelayedSubmission.load(file) for file in pickled]
+    assert len(submitted) == 2
+    for one in submitted:
         assert one._timeout_countdown == 100
-        (attempt,) = [one.function]
-        assert (attempt._order.variables[AT_ONCE] == "1") is alone
+        assert (one.function._order.variables[AT_ONCE] == "1") is alone
 
 
 @pytest.mark.parametrize(
