@@ -87,10 +87,13 @@ def test_a_bad_box_is_named_as_the_file_has_it(tmp_path: Path) -> None:
     _, faults = rows.table({0: 0, 1: 1}, "drop")
     place = f"{tmp_path / 'a.json'}: annotation with id 9 of img/a.jpg"
     assert faults == [f"{place}: bbox [600, 400, 41, -2] is inverted; dropped"]
-    nameless = opened(tmp_path, lambda content: content["annotations"][0].pop("id"))
-    with pytest.raises(UserError, match="annotation number 1 of the list, without an id: 'area'"):
-        setting("0.area", "big")(nameless._boxes)
-        nameless.rows(LABELS, "", no_size)
+
+
+def test_an_annotation_without_an_id_is_named_by_its_place(tmp_path: Path) -> None:
+    wrong = {"image_id": 7, "category_id": 3, "bbox": [0, 0, 1, 1], "area": "big"}
+    file = opened(tmp_path, setting("annotations.1", wrong))
+    with pytest.raises(UserError, match="annotation number 2 of the list, without an id: 'area'"):
+        file.rows(LABELS, "", no_size)
 
 
 def test_sizes_that_are_not_given_are_asked_for(tmp_path: Path) -> None:
@@ -165,7 +168,7 @@ def setting(path: str, value: Any) -> Callable[[dict], None]:
         (
             "annotations.0",
             3,
-            "annotation number 1 of the list, without an id: 'image_id' must be a whole number, not None",
+            "annotation number 1 of the list, without an id: 'image_id' must be a whole",
         ),
         ("images.0.id", 7, "image 7, a.jpg, is listed twice"),
         ("images.0.file_name", "a.jpg", "image 7, a.jpg, is listed twice"),
