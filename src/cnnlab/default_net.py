@@ -1,6 +1,7 @@
 """A word where nobody chose the net and the default one is made for far smaller images."""
 
 import math
+from typing import Any
 
 from cnnlab.config.composed import Composed
 from cnnlab.tasks.base import Task
@@ -20,7 +21,8 @@ def remark(composed: Composed, task: Task, size: tuple[int, int]) -> str:
     chosen = ("model=", "experiment=", "resume=")
     if any(word.lstrip("+").startswith(chosen) for word in composed.overrides):
         return ""
-    own = task.net.backbone.pretrained_cfg.get("input_size")
+    backbone: Any = task.net.backbone
+    own = backbone.pretrained_cfg.get("input_size")
     if own is None or math.prod(size) <= FACTOR**2 * math.prod(own[1:]):
         return ""
     made_for, given = (" x ".join(map(str, sides)) for sides in (own[1:], size))

@@ -91,6 +91,7 @@ def _parts(composed: Composed) -> tuple[DataModule, Task]:
 
 def _names(data: DataModule) -> Names | None:
     """Of the files of the training images, where they are files."""
+    assert data.splits is not None  # it is set up
     source = data.splits.train
     return source.names if isinstance(source, FileSource) else None
 
