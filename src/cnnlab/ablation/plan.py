@@ -96,6 +96,7 @@ def plan(words: list[str]) -> Planned:
         outline.name,
         folder,
         outline.seeds,
+        outline.hold is not None,
         lambda name, words: _checked(name, words, outline),
         lambda composed: _cost(composed, costs),
     )

@@ -14,10 +14,9 @@ from cnnlab.ablation.job import Job, Plan
 from cnnlab.config import Composed, to_plain
 from cnnlab.config.words import word
 from cnnlab.errors import UserError
+from cnnlab.tracking.find import TUNING as FOLDER
 from cnnlab.tracking.identity import identity
 
-FOLDER = "tuning"
-"""Of the tuning runs, in the ablation's own folder."""
 UNTESTED = "trainer.limit_test_batches=0"
 """What makes a run train and validate, and test nothing: a choice must not see the test split."""
 APART = "@"
@@ -101,6 +100,7 @@ def tuning(
     name: str,
     folder: Path,
     counted: Sequence[int],
+    held: bool,
     checked: Callable[[str, list[str]], Composed],
     cost: Callable[[Composed], dict[str, float]],
 ) -> Tuning | None:
@@ -112,6 +112,7 @@ def tuning(
         name: of the multirun.
         folder: of the multirun.
         counted: the seeds of the runs that count.
+        held: whether all arms have to cost the same.
         checked: composes and checks the words of an arm.
         cost: counts a config's net.
 
@@ -131,7 +132,15 @@ def tuning(
     names = arm_names([words_of(point) for point in grid], list(ablation.tune))
     candidates = {
         arm.name: [
-            _candidate(ablation, arm, point, f"{arm.name}{APART}{short}", folder, checked, cost)
+            _candidate(
+                ablation.tuning_seeds,
+                arm,
+                point,
+                folder / FOLDER / f"{arm.name}{APART}{short}",
+                held,
+                checked,
+                cost,
+            )
             for point, short in zip(grid, names, strict=True)
         ]
         for arm in arms
@@ -143,33 +152,33 @@ def tuning(
 
 
 def _candidate(
-    ablation: Ablation,
+    seeds: Sequence[int],
     arm: Arm,
     point: dict[str, Any],
-    name: str,
     folder: Path,
+    held: bool,
     checked: Callable[[str, list[str]], Composed],
     cost: Callable[[Composed], dict[str, float]],
 ) -> Candidate:
     words = [*arm.words, *words_of(point)]
     composed = checked(arm.name, words)
     costs = cost(composed)
-    if ablation.hold and costs != arm.cost:
+    if held and costs != arm.cost:
         raise UserError(
             f"ablation.tune: {shown(point)} changes what arm {arm.name} costs, which "
-            "ablation.hold holds"
+            "hold.cost holds"
         )
     own = replace(arm, words=words, composed=composed, cost=costs)
     jobs = [
         Job(
-            arm=name,
+            arm=folder.name,
             seed=seed,
             words=[*words, UNTESTED, f"seed={seed}"],
-            folder=folder / FOLDER / f"{name}-s{seed}",
+            folder=folder.with_name(f"{folder.name}-s{seed}"),
             identity=_identity(composed, seed),
             cost=costs,
         )
-        for seed in ablation.tuning_seeds
+        for seed in seeds
     ]
     return Candidate(point, own, jobs)
 

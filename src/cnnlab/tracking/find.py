@@ -11,6 +11,8 @@ from cnnlab.tracking.wandb_offline import read_part
 from cnnlab.tracking.wandb_online import PREFIX, read_parts
 from cnnlab.tracking.wandb_parts import Part, run_data
 
+TUNING = "tuning"
+"""In an ablation's folder: its runs chose settings on val, and count nowhere unless asked for."""
 Warn = Callable[[str], None]
 
 
@@ -24,7 +26,8 @@ def find(paths: Sequence[str | Path], warn: Warn = _say) -> list[RunData]:
     A path is a run folder, a folder that holds some at any depth (a multirun, collected records),
     one of W&B's own folders, or `wandb:ENTITY/PROJECT[/GROUP]`. Sessions of one W&B run are one
     run. A run that is met again counts once: by another path, as a collected copy, as its mirror
-    at W&B. Names that begin with a dot are not looked into.
+    at W&B. Names that begin with a dot are not looked into, nor are an ablation's tuning runs
+    unless their folder is named.
 
     Args:
         paths: at least one.
@@ -171,6 +174,8 @@ def _walk(folder: Path, found: _Found, above: set[str]) -> None:
     for name in sorted(listed, key=lambda name: (listed[name].is_symlink(), name)):
         entry = listed[name]
         if name.startswith(".") or not entry.is_dir():
+            continue
+        if name == TUNING and "ablation.json" in listed:
             continue
         if entry.is_symlink() and os.path.realpath(entry.path) in above:
             continue
