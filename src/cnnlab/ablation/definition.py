@@ -232,9 +232,8 @@ def _tune_faults(node: dict[str, Any], key: str) -> Iterator[str]:
             yield f"{key}.{name}: cannot be set here"
         if node["hold"] and node["hold"]["solve"] == name:
             yield f"{key}.{name}: solved for each arm (hold.solve), so it cannot be tuned"
-        for arm, words in node["arms"].items():
-            if name in words_set(words):
-                yield f"{key}.{name}: arm {arm} sets it; what an arm is cannot be tuned"
+        if by := [arm for arm, words in node["arms"].items() if name in words_set(words)]:
+            yield f"{key}.{name}: set by {', '.join(by)}; what makes an arm cannot be tuned"
 
 
 def _arm_faults(key: str, names: Any, arms: Mapping[str, Any]) -> Iterator[str]:

@@ -82,7 +82,7 @@ def plan(words: list[str]) -> Planned:
     base = compose(typed.command)
     check(base, several=True)
     outline = _ablation(base, typed) if base.cfg.ablation is not None else _grid(base, typed)
-    _refuse_folder(outline.name)
+    refuse_folder(outline.name)
     valid = {name: _checked(name, words, outline) for name, words in outline.arms.items()}
     _check_points(outline)
     from cnnlab.ablation.costs import Costs  # from here on torch is needed
@@ -270,7 +270,8 @@ def _hex(arms: list[list[str]], hold: Hold | None) -> str:
 # Both -------------------------------------------------------------------------------------------
 
 
-def _refuse_folder(name: str) -> None:
+def refuse_folder(name: str) -> None:
+    """Refuse a name that is none for a folder in `runs`."""
     if not re.fullmatch(r"[A-Za-z0-9][\w.+-]*", name):
         raise UserError(f"name={name}: names a folder here: letters, digits and . _ + - only")
 
