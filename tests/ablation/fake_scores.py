@@ -1,7 +1,7 @@
 """Stands for train.py: leaves a whole record whose metrics a file gives, and trains nothing.
 
-FAKE_SCORES is a JSON file: `{folder name: value of val/top1 | "diverge" | "crash"}`; what is not
-there has 0.5. Every run adds a line to the file `trace` beside it.
+FAKE_SCORES is a JSON file: `{folder name: value of val/top1 | "diverge" | "crash" | "stop"}`; what
+is not there has 0.5. Every run adds a line to the file `trace` beside it.
 """
 
 import json
@@ -16,12 +16,12 @@ with (scores.parent / "trace").open("a") as file:
     file.write(f"{folder.name}\n")
 words = sys.argv[1:]
 tests = "trainer.limit_test_batches=0" not in words
-reasons = {"diverge": "NonFiniteLossError: loss is nan", "crash": "OSError: no such file"}
+reasons = {"stop": "KeyboardInterrupt: Ctrl-C", "diverge": "NonFiniteLossError: loss is nan", "crash": "OSError: no such file"}
 failed = isinstance(score, str)
 metrics = {} if failed else {"val/top1": score}
 record = {
     "schema": 1,
-    "status": "failed" if failed else "finished",
+    "status": "stopped" if score == "stop" else "failed" if failed else "finished",
     "reason": reasons.get(score) if failed else None,
     "name": folder.name,
     "identity": job["identity"],
@@ -43,4 +43,4 @@ record = {
     "job": job,
 }
 (folder / "run.json").write_text(json.dumps(record))
-sys.exit(1 if failed else 0)
+sys.exit(130 if score == "stop" else int(failed))

@@ -7,12 +7,13 @@ came of it. A trial that was asked and not told is gone on with.
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnlab.ablation.attempt import Order
 from cnnlab.ablation.claim import claim
-from cnnlab.ablation.display import Lines, display
+from cnnlab.ablation.display import display
 from cnnlab.ablation.job import Job, Plan
 from cnnlab.ablation.job_state import read_state
 from cnnlab.ablation.local_pool import LocalPool
@@ -123,18 +124,13 @@ def search_on(search: Search, *, jobs: int, command: Sequence[str]) -> "tuple[St
                     job.name: Order(search.name, job, list(command), {}, commit, None, search.keep)
                     for job in batch
                 }
-                _run(plan, LocalPool(jobs), orders, shown, stops)
-                for job in batch:
-                    _tell(search, study, job)
+                Multirun(plan, LocalPool(jobs), orders, {}, shown).run(stops)
+                told = [_tell(search, study, job) for job in batch]
+                if not all(told):  # told to stop by somebody else: not to be begun at once again
+                    break
         return study, stops.signum
     finally:
         os.close(lock)
-
-
-def _run(
-    plan: Plan, pool: LocalPool, orders: dict[str, Order], shown: Lines, stops: Stops
-) -> None:
-    Multirun(plan, pool, orders, {}, shown).run(stops)
 
 
 def _study(search: Search) -> "Study":
@@ -194,7 +190,8 @@ def _next(search: Search, study: "Study", jobs: int) -> list[Job]:
         if trial.params.keys() != search.space.keys():
             study.tell(trial.number, state=TrialState.FAIL)
         elif len(batch) < jobs:
-            batch.append(search.job(trial.number, trial.params))
+            point = {key: trial.params[key] for key in search.space}
+            batch.append(search.job(trial.number, point))
     while len(batch) < jobs and len(counted(search, study)) < search.trials:
         study.sampler = _sampler(search, len(study.trials))
         trial = study.ask()
@@ -209,9 +206,8 @@ def _next(search: Search, study: "Study", jobs: int) -> list[Job]:
 
 def _sampler(search: Search, number: int) -> "BaseSampler":
     """A new one for every trial: what a repeated command asks for, an uninterrupted one would."""
-    from optuna.samplers import RandomSampler, TPESampler
-
     import numpy as np
+    from optuna.samplers import RandomSampler, TPESampler
 
     seed = int(np.random.SeedSequence([search.seed, number]).generate_state(1)[0])
     return TPESampler(seed=seed) if search.sampler == "tpe" else RandomSampler(seed=seed)
@@ -225,18 +221,16 @@ def _suggest(trial: "Trial", key: str, one: Dimension) -> Any:
     return trial.suggest_float(key, one.low, one.high, log=one.log)
 
 
-def _tell(search: Search, study: "Study", job: Job) -> None:
-    """What came of a trial; one that was stopped or killed with this process stays open."""
-    from math import isfinite
-
+def _tell(search: Search, study: "Study", job: Job) -> bool:
+    """What came of a trial; one that was stopped stays open, which is False."""
     from optuna.trial import TrialState
 
     number, state = int(job.name.rpartition("-")[2]), read_state(job.folder)
-    if state.status == "failed":
+    if state.status not in ("finished", "failed"):
+        return False
+    own = value(read_run(job.folder), search.metric) if state.status == "finished" else None
+    if own is None or not isfinite(own):
         study.tell(number, state=TrialState.FAIL)
-    elif state.status == "finished":
-        own = value(read_run(job.folder), search.metric)
-        if own is None or not isfinite(own):
-            study.tell(number, state=TrialState.FAIL)
-        else:
-            study.tell(number, own)
+    else:
+        study.tell(number, own)
+    return True

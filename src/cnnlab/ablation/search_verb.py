@@ -17,6 +17,7 @@ from cnnlab.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from optuna import Study
+    from optuna.trial import FrozenTrial
 
     from cnnlab.ablation.search import Search
 
@@ -38,8 +39,8 @@ def tune_verb(words: list[str], command: Sequence[str] | None = None) -> int:
         command: what runs a trial, before its words; None: train.py.
 
     Returns:
-        The exit code: 0 all trials ended and one at least has a value, 1 none has, 128 + the signal
-        that stopped it.
+        The exit code: 0 all trials ended and one at least has a value, 1 otherwise, 128 + the
+        signal that stopped it.
 
     Raises:
         UserError: whatever is wrong with the words, before torch is imported.
@@ -59,7 +60,7 @@ def tune_verb(words: list[str], command: Sequence[str] | None = None) -> int:
     if signum is not None:
         print("stopped   to go on, repeat the command")
         return 128 + signum
-    return 0 if _completed(study) else 1
+    return 0 if _states(study, "COMPLETE") and not _states(study, "RUNNING") else 1
 
 
 def _sorted(words: list[str]) -> tuple[dict[str, Any], Typed]:
@@ -82,7 +83,7 @@ def _sorted(words: list[str]) -> tuple[dict[str, Any], Typed]:
             raise UserError(f"{word}: tune does not take it")
     if typed.sweeps or len(typed.seeds or []) > 1:
         several = typed.sweeps[0] if typed.sweeps else "seed"
-        raise UserError(f"{several}: takes one value here; what is searched stands in space={{...}}")
+        raise UserError(f"{several}: takes one value; what is searched stands in space={{...}}")
     return own, typed
 
 
@@ -93,7 +94,8 @@ def _search(own: dict[str, Any], typed: Typed) -> "tuple[Search, int]":
         raise UserError(f"trials={trials}: must be a whole number, at least 1")
     if sampler not in samplers:
         raise UserError(
-            f"sampler={sampler}: must be one of {', '.join(samplers)}{nearest(str(sampler), samplers)}"
+            f"sampler={sampler}: must be one of {', '.join(samplers)}"
+            + nearest(str(sampler), samplers)
         )
     if not str(metric).startswith("val/"):
         raise UserError(f"metric={metric}: must begin with val/; what is chosen on test is spoilt")
@@ -133,15 +135,12 @@ def _search(own: dict[str, Any], typed: Typed) -> "tuple[Search, int]":
     return found, int(base.cfg.jobs)
 
 
-def _completed(study: "Study") -> bool:
-    from optuna.trial import TrialState
-
-    return bool(study.get_trials(states=[TrialState.COMPLETE]))
+def _states(study: "Study", name: str) -> "list[FrozenTrial]":
+    return [trial for trial in study.trials if trial.state.name == name]
 
 
 def _report(search: "Search", study: "Study") -> Iterator[str]:
     """All trials in their order, why some failed, and what to type for the best."""
-    from optuna.trial import TrialState
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -153,7 +152,6 @@ def _report(search: "Search", study: "Study") -> Iterator[str]:
     for title in ("trial", search.metric, *search.space):
         table.add_column(title, justify="right", no_wrap=True)
     trials = counted(search, study)
-    failed = [trial for trial in trials if trial.state is TrialState.FAIL]
     for trial in trials:
         figure = f"{trial.value:.4f}" if trial.value is not None else _STATES[trial.state.name]
         values = (trial.params[key] for key in search.space)
@@ -164,9 +162,11 @@ def _report(search: "Search", study: "Study") -> Iterator[str]:
     yield ""
     yield from (line.rstrip() for line in out.getvalue().splitlines())
     yield ""
-    for trial in failed:
+    for trial in (one for one in trials if one.state.name == "FAIL"):
         yield f"failed    trial {trial.number}: {why_failed(search, trial)}"
-    if not _completed(study):
+    for trial in (one for one in trials if one.state.name == "RUNNING"):
+        yield f"open      trial {trial.number}: repeating the command goes on with it"
+    if not _states(study, "COMPLETE"):
         yield f"best      none: no trial has a {search.metric}"
         return
     best = study.best_trial

@@ -79,7 +79,7 @@ def read(
     raw = {str(key): _read(f"space.{key}", value) for key, value in node.items()}
     # Files first: they decide which keys there are.
     groups = {key: one for key, one in raw.items() if is_group(key)}
-    plain = to_plain(_checked("space", [_first(k, one) for k, one in groups.items()], composed_with))
+    plain = to_plain(_checked("space", [_first(k, g) for k, g in groups.items()], composed_with))
     found: dict[str, Dimension] = {}
     for key, one in raw.items():
         if key not in groups and not keys.exists(plain, key):
