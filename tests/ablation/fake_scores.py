@@ -16,7 +16,11 @@ with (scores.parent / "trace").open("a") as file:
     file.write(f"{folder.name}\n")
 words = sys.argv[1:]
 tests = "trainer.limit_test_batches=0" not in words
-reasons = {"stop": "KeyboardInterrupt: Ctrl-C", "diverge": "NonFiniteLossError: loss is nan", "crash": "OSError: no such file"}
+reasons = {
+    "stop": "KeyboardInterrupt: Ctrl-C",
+    "diverge": "NonFiniteLossError: loss is nan",
+    "crash": "OSError: no such file",
+}
 failed = isinstance(score, str)
 metrics = {} if failed else {"val/top1": score}
 record = {

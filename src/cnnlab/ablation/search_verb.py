@@ -1,8 +1,8 @@
 """`python -m cnnlab tune`: from words to a search, and what is said of it at the end."""
 
-import importlib.util
 import shlex
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,14 +48,14 @@ def tune_verb(words: list[str], command: Sequence[str] | None = None) -> int:
     if needs_hydra(words):
         raise UserError("tune: takes no options of Hydra's; what is searched stands in space={...}")
     own, typed = _sorted(words)
-    if importlib.util.find_spec("optuna") is None:
+    if find_spec("optuna") is None:
         raise UserError("tune: optuna is not installed: pip install -e '.[tune]'")
     search, jobs = _search(own, typed)
     from cnnlab.ablation.launch import TRAIN
     from cnnlab.ablation.search import search_on
 
     study, signum = search_on(search, jobs=jobs, command=TRAIN if command is None else command)
-    for line in _report(search, study):
+    for line in report(search, study):
         print(line)
     if signum is not None:
         print("stopped   to go on, repeat the command")
@@ -139,7 +139,7 @@ def _states(study: "Study", name: str) -> "list[FrozenTrial]":
     return [trial for trial in study.trials if trial.state.name == name]
 
 
-def _report(search: "Search", study: "Study") -> Iterator[str]:
+def report(search: "Search", study: "Study") -> Iterator[str]:
     """All trials in their order, why some failed, and what to type for the best."""
     from rich.console import Console
     from rich.table import Table
