@@ -90,16 +90,7 @@ def plan(words: list[str]) -> Planned:
     costs = Costs()
     arms = _solved(valid, outline, costs)
     folder = Path(base.cfg.runs) / outline.name
-    before = outline.ablation and tuning(
-        outline.ablation,
-        arms,
-        outline.name,
-        folder,
-        outline.seeds,
-        outline.hold is not None,
-        lambda name, words: _checked(name, words, outline),
-        lambda composed: _cost(composed, costs),
-    )
+    before = _tuning(arms, outline, folder, costs) if outline.ablation else None
     return Planned(
         Plan(
             name=outline.name,
@@ -298,6 +289,20 @@ def _check_points(outline: _Outline) -> None:
         name, words = next(iter(outline.arms.items()))
         for point in points(outline.ablation.tune):
             _checked(name, [*words, *words_of(point)], outline)
+
+
+def _tuning(arms: list[Arm], outline: _Outline, folder: Path, costs: "Costs") -> Tuning | None:
+    assert outline.ablation is not None
+    return tuning(
+        outline.ablation,
+        arms,
+        outline.name,
+        folder,
+        outline.seeds,
+        outline.hold is not None,
+        lambda name, words: _checked(name, words, outline),
+        lambda composed: _cost(composed, costs),
+    )
 
 
 def _solved(valid: dict[str, Composed], outline: _Outline, costs: "Costs") -> list[Arm]:
