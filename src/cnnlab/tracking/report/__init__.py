@@ -1,4 +1,4 @@
-"""A comparison as one self-contained HTML file: no network, no library, readable without JS."""
+"""A comparison as one self-contained HTML file: no network, readable without JS."""
 
 from pathlib import Path
 
