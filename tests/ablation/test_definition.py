@@ -100,6 +100,11 @@ def test_it_goes_through_json(of):
         ({"tune": {"optimizer.lr": []}}, "ablation.tune.optimizer.lr: has no values"),
         ({"tune": {"optimizer.lr": [1, 1]}}, "ablation.tune.optimizer.lr=[1, 1]: 1 stands"),
         ({"tune": {"model.groups": [1]}}, "ablation.tune.model.groups: set by one, two, four; w"),
+        ({"tune": {1: [2]}}, "ablation.tune: YAML reads a key as 1; keys are dotted"),
+        (
+            {"tune": {"a.b": [1]}, "arms": {"one": ["a.b"], "two": []}},
+            "ablation.arms.one: a.b: settings are written KEY=VALUE",
+        ),
         ({"tune": {"seed": [1, 2]}}, "ablation.tune.seed: cannot be set here"),
         ({"tune": {"seeds": [5]}}, "ablation.tune: no key to search"),
         ({"tune": {"a.b": [1], "seeds": ["a"]}}, "ablation.tune.seeds=a: must be a whole number"),

@@ -160,6 +160,30 @@ def test_another_search_needs_another_name(lab):
         lab.run(1, metric="val/loss")
 
 
+def test_a_search_that_was_renamed_goes_on(lab):
+    lab.run(2)
+    (lab.runs / "mine").rename(lab.runs / "yours")
+    assert len(lab.run(3, "yours").trials) == 3
+    assert lab.trace() == {f"trial-{n:03}": 1 for n in range(3)}
+
+
+def test_a_line_that_a_power_cut_tore_is_cut_off(lab):
+    lab.run(2)
+    journal = lab.runs / "mine" / "trials.journal"
+    with journal.open("a") as file:
+        file.write(journal.read_text()[:20])
+    assert states(lab.run(3)) == ["COMPLETE"] * 3
+    assert states(lab.run(3)) == ["COMPLETE"] * 3
+
+
+@pytest.mark.parametrize("text", ["not a journal\n", "[1]\n", "{}\n"])
+def test_a_journal_that_is_none_is_one_line(lab, text):
+    lab.run(1)
+    (lab.runs / "mine" / "trials.journal").write_text(text * 2)
+    with pytest.raises(UserError, match=r"trials\.journal: Optuna cannot read it \(.*move it away"):
+        lab.run(1)
+
+
 def test_one_process_searches_at_a_time(lab):
     lab.run(1)
     lock = claim(lab.runs / "mine" / "search")
@@ -199,6 +223,13 @@ TYPED = {
         ({"sampler": "sampler=tpf"}, "sampler=tpf: must be one of tpe, random; did you mean 'tpe'"),
         ({"more": "dry=true"}, "dry=true: tune does not take it"),
         ({"more": "seed=1,2"}, "seed: takes one value"),
+        ({"trials": "trials=2,3"}, "trials=2,3: takes one value"),
+        ({"trials": "trials=many"}, "trials=many: must be a whole number"),
+        ({"space": "space={optimizer.lr: [0.1, inf]}"}, "the bounds must be finite"),
+        ({"name": "name=a/b"}, "name=a/b: names a folder here"),
+        ({"more": "optimizer.lrr=1"}, "optimizer.lrr: no such config key; did you mean"),
+        ({"more": "ablation=wrn_width"}, "ablation=wrn_width: tune does not take it"),
+        ({"more": "resume=runs/x"}, "resume=runs/x: repeating the command goes on"),
         ({"more": "-m"}, "takes no options of Hydra's"),
         ({"space": "space={optimizer.lrr: [0, 1]}"}, r"space\.optimizer\.lrr: no such config key"),
         ({"space": "space={optimizer.lr: [1, 0.1]}"}, r"space\.optimizer\.lr=.*: the lower bound"),
@@ -210,6 +241,13 @@ def test_mistakes_are_one_line(changes, said):
     with pytest.raises(UserError, match=said) as caught:
         tune_verb(words)
     assert "\n" not in str(caught.value)
+
+
+def test_a_multirun_is_not_searched_in(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "plan.json").write_text("{}")
+    with pytest.raises(UserError, match="name=mine: .*mine holds a multirun; give the search ano"):
+        tune_verb([*TYPED.values(), f"runs={tmp_path}"])
 
 
 def test_without_optuna_it_says_what_to_install(monkeypatch):

@@ -179,6 +179,8 @@ def test_a_crash_is_no_result_and_is_tried_again_alone(lab, capsys):
     assert lab.trace() == TUNING
     assert not (lab.folder / "tuned.json").exists()
     assert "one@lr0.05-s1000 is failed: OSError" in capsys.readouterr().out
+    with pytest.raises(UserError, match="but tuning runs, which do not count"):
+        find([lab.folder])
     lab.scores(**{"one_lr0.05": 0.9})
     assert lab.run() == 0
     assert lab.trace() == TUNING | {"one@lr0.05-s1000": 2}

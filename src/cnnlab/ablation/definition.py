@@ -224,6 +224,9 @@ def _tune_faults(node: dict[str, Any], key: str) -> Iterator[str]:
     if not searched:
         yield f"{key}: no key to search: {{optimizer.lr: [0.05, 0.1]}}"
     for name, values in searched.items():
+        if not isinstance(name, str):
+            yield f"{key}: YAML reads a key as {name}; keys are dotted, such as optimizer.lr"
+            continue
         if not values:
             yield f"{key}.{name}: has no values"
         if twice := [value for i, value in enumerate(values) if value in values[:i]]:
@@ -232,8 +235,13 @@ def _tune_faults(node: dict[str, Any], key: str) -> Iterator[str]:
             yield f"{key}.{name}: cannot be set here"
         if node["hold"] and node["hold"]["solve"] == name:
             yield f"{key}.{name}: solved for each arm (hold.solve), so it cannot be tuned"
-        if by := [arm for arm, words in node["arms"].items() if name in words_set(words)]:
+        if by := [arm for arm, words in node["arms"].items() if name in _readable(words)]:
             yield f"{key}.{name}: set by {', '.join(by)}; what makes an arm cannot be tuned"
+
+
+def _readable(words: list[str]) -> list[str]:
+    """As `words_set`, less the words that `_word_faults` is about."""
+    return words_set([word for word in words if not list(_word_faults("", [word]))])
 
 
 def _arm_faults(key: str, names: Any, arms: Mapping[str, Any]) -> Iterator[str]:

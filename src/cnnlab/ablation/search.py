@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 SAMPLERS = ("tpe", "random")
 JOURNAL = "trials.journal"
+STUDY = "search"
+"""Its name in the journal; a search goes on where its folder was renamed."""
 ABOUT = "search"
 """The study's attribute that says what is searched."""
 REASON = "reason"
@@ -140,12 +142,17 @@ def _study(search: Search) -> "Study":
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     search.folder.mkdir(parents=True, exist_ok=True)
-    study = optuna.create_study(
-        study_name=search.name,
-        storage=JournalStorage(JournalFileBackend(str(search.folder / JOURNAL))),
-        direction="maximize" if search.maximize else "minimize",
-        load_if_exists=True,
-    )
+    journal = search.folder / JOURNAL
+    _cut_torn_line(journal)
+    try:
+        study = optuna.create_study(
+            study_name=STUDY,
+            storage=JournalStorage(JournalFileBackend(str(journal))),
+            direction="maximize" if search.maximize else "minimize",
+            load_if_exists=True,
+        )
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UserError(f"{journal}: Optuna cannot read it ({error}); move it away") from None
     about, known = search.about(), study.user_attrs.get(ABOUT)
     if known is None:
         study.set_user_attr(ABOUT, about)
@@ -155,6 +162,13 @@ def _study(search: Search) -> "Study":
             "give this one another name"
         )
     return study
+
+
+def _cut_torn_line(journal: Path) -> None:
+    """Of a power cut while it was written; Optuna would not read beyond it."""
+    data = journal.read_bytes() if journal.exists() else b""
+    if torn := len(data) - (data.rfind(b"\n") + 1):
+        os.truncate(journal, len(data) - torn)
 
 
 def counted(search: Search, study: "Study") -> "list[FrozenTrial]":

@@ -70,7 +70,7 @@ def _sorted(words: list[str]) -> tuple[dict[str, Any], Typed]:
     for word in words:
         key = word.partition("=")[0]
         if key in (*OWN, "sampler") and "=" in word:
-            own[key] = parse([word])[1][0].value()
+            own[key] = _value(word)
         if key not in (*OWN, "sampler") or key == "name":
             rest.append(word)
     for key, example in OWN.items():
@@ -85,6 +85,13 @@ def _sorted(words: list[str]) -> tuple[dict[str, Any], Typed]:
         several = typed.sweeps[0] if typed.sweeps else "seed"
         raise UserError(f"{several}: takes one value; what is searched stands in space={{...}}")
     return own, typed
+
+
+def _value(word: str) -> Any:
+    _, (override,) = parse([word])
+    if override.is_sweep_override():
+        raise UserError(f"{word}: takes one value; what is searched stands in space={{...}}")
+    return override.value()
 
 
 def _search(own: dict[str, Any], typed: Typed) -> "tuple[Search, int]":
@@ -119,9 +126,12 @@ def _search(own: dict[str, Any], typed: Typed) -> "tuple[Search, int]":
 
     name = str(base.cfg.name)
     refuse_folder(name)
+    folder = Path(base.cfg.runs) / name
+    if (folder / "plan.json").exists():
+        raise UserError(f"name={name}: {folder} holds a multirun; give the search another name")
     found = Search(
         name=name,
-        folder=Path(base.cfg.runs) / name,
+        folder=folder,
         words=words,
         seed=seed,
         space=space,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from cnnlab.config import Composed, keys, schema, to_plain
@@ -110,6 +111,8 @@ def _read(key: str, value: Any) -> Dimension:
     numbers = value[:-1] if last == LOG else value
     if len(numbers) == 2 and all(map(_is_number, numbers)):
         low, high = numbers
+        if not (isfinite(low) and isfinite(high)):
+            raise UserError(f"{key}={value}: the bounds must be finite")
         if low >= high:
             raise UserError(f"{key}={value}: the lower bound comes first, and is not the other")
         if last == LOG and low <= 0:

@@ -8,6 +8,7 @@ from cnnlab.ablation.choice import FILE, Choice, Unsettled, choose, plain_of, re
 from cnnlab.ablation.launch import launch
 from cnnlab.ablation.plan import Planned
 from cnnlab.ablation.tuning import Tuning
+from cnnlab.atomic import write_json
 from cnnlab.errors import UserError
 
 
@@ -35,6 +36,7 @@ def tuned(
         _refuse_other_search(planned, tuning, known)
     if left := [arm for arm in tuning.candidates if arm not in known]:
         print(f"tuning    {tuning}: the same search for every arm; test is left alone", flush=True)
+        _announce(planned)
         plan = tuning.only(left)
         code = launch(plan, jobs=jobs, stale=stale, keep="none", slurm=slurm)
         if code > 1:
@@ -57,6 +59,13 @@ def tuned(
     arms = [_arm(tuning, arm, known[arm.name]) for arm in planned.arms]
     chosen = {arm: known[arm] for arm in tuning.candidates}
     return planned.with_arms(arms, plain_of(tuning, chosen)), 0
+
+
+def _announce(planned: Planned) -> None:
+    """Whose tuning runs they are, so that `compare` leaves them aside while they go on, too."""
+    path = planned.plan.folder / "ablation.json"
+    if not path.exists():
+        write_json(path, planned.plan.ablation, indent=2)
 
 
 def _holds(tuning: Tuning, arm: str, choice: Choice) -> bool:

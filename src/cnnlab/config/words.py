@@ -72,7 +72,9 @@ def _written(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(map(_written, value)) + "]"
     if isinstance(value, str) and not _PLAIN.fullmatch(value):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        from hydra.core.override_parser.types import Quote, QuotedString
+
+        return QuotedString(value, Quote.double).with_quotes()
     return str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
 
 

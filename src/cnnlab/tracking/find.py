@@ -48,6 +48,8 @@ def find(paths: Sequence[str | Path], warn: Warn = _say) -> list[RunData]:
             _look(Path(path), found)
         if found.met == met:
             reason = "it holds no run.json and no run-*.wandb"
+            if found.aside is not None and found.aside.is_relative_to(path):
+                reason = f"but tuning runs, which do not count: {found.aside}"
             if found.lost > lost:
                 reason = f"{found.lost - lost} cannot be read"
             elif str(path).startswith(PREFIX):
@@ -62,12 +64,14 @@ class _Found:
     Attributes:
         met: runs that could be read, those met again included.
         lost: runs that could not.
+        aside: a folder of tuning runs that was not looked into.
     """
 
     def __init__(self, warn: Warn) -> None:
         self.warn = warn
         self.met = 0
         self.lost = 0
+        self.aside: Path | None = None
         self._runs: dict[tuple[str, ...], RunData | list[Part]] = {}
         self._read: set[tuple[int, int]] = set()
         self._copies = 0
@@ -176,6 +180,7 @@ def _walk(folder: Path, found: _Found, above: set[str]) -> None:
         if name.startswith(".") or not entry.is_dir():
             continue
         if name == TUNING and "ablation.json" in listed:
+            found.aside = folder / name
             continue
         if entry.is_symlink() and os.path.realpath(entry.path) in above:
             continue
