@@ -154,7 +154,7 @@ def test_values_that_do_not_go_together_are_a_failed_trial(lab):
 def test_another_search_needs_another_name(lab):
     lab.run(1)
     other = {"recipe": OneOf(["fast", "gentle"])}
-    with pytest.raises(UserError, match="name=mine: .* holds a search with another space; give"):
+    with pytest.raises(UserError, match=r"name=mine: .* holds a search with another space; give"):
         lab.run(1, space=other)
     with pytest.raises(UserError, match="another metric"):
         lab.run(1, metric="val/loss")
@@ -246,7 +246,7 @@ def test_mistakes_are_one_line(changes, said):
 def test_a_multirun_is_not_searched_in(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "plan.json").write_text("{}")
-    with pytest.raises(UserError, match="name=mine: .*mine holds a multirun; give the search ano"):
+    with pytest.raises(UserError, match=r"name=mine: .*mine holds a multirun; give the search ano"):
         tune_verb([*TYPED.values(), f"runs={tmp_path}"])
 
 

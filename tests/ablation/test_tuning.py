@@ -62,9 +62,7 @@ class Lab:
             *("mine", "a claim", "a test", "small", {arm.name: arm.words for arm in arms}),
             *("one", "test/top1", [1], [], None, None, self.tune, self.seeds, {}),
         )
-        before = tuning(
-            ablation, arms, "mine", self.folder, [1], False, small, lambda composed: {}
-        )
+        before = tuning(ablation, arms, "mine", self.folder, [1], False, small, lambda composed: {})
         jobs = [Job(arm.name, 1, arm.words, self.folder / arm.name, "", None) for arm in arms]
         own = Plan("mine", self.folder, ablation.to_plain(), jobs, "test/top1")
         return Planned(own, arms, "one", None, None, [], before)
@@ -242,6 +240,10 @@ def test_a_tuning_seed_must_not_count(lab):
         lab.run()
 
 
-def test_what_is_held_cannot_be_tuned_away(write):
+def test_what_is_held_cannot_be_tuned_away(write, monkeypatch):
+    def of(self, cfg) -> Cost:
+        return Cost(cfg.model.width, 1, 1, 1, (1, 32, 32), [])
+
+    monkeypatch.setattr(Costs, "of", of)
     with pytest.raises(UserError, match=r"ablation\.tune: model\.width=\d+ changes what arm"):
         plan([*write(tune={"model.width": [16, 32]}), "arms=one"])

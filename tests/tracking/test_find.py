@@ -144,7 +144,9 @@ def test_tuning_runs_count_where_their_folder_is_named(runs):
     assert names(find([study / "tuning"], refuse)) == ["a@lr0.1-s1000"]
     for name in ("002-s3", "003-s3"):
         shutil.rmtree(study / name)
-    with pytest.raises(UserError, match=r"no runs in it, but tuning runs, which do not count: .*/tu"):
+    with pytest.raises(
+        UserError, match=r"no runs in it, but tuning runs, which do not count: .*/tu"
+    ):
         find([runs], refuse)
 
 

@@ -174,4 +174,3 @@ def _alone(path: Path) -> Iterator[None]:
 
 def _figure(tried: Tried) -> str:
     return f"{tried.mean:.4f}" if tried.mean is not None else str(tried.why)
-

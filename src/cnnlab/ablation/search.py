@@ -199,13 +199,13 @@ def _next(search: Search, study: "Study", jobs: int) -> list[Job]:
     """Trials that were asked and not told first, then new ones."""
     from optuna.trial import TrialState
 
-    batch = []
-    for trial in study.get_trials(states=[TrialState.RUNNING]):
-        if trial.params.keys() != search.space.keys():
-            study.tell(trial.number, state=TrialState.FAIL)
+    batch: list[Job] = []
+    for known in study.get_trials(states=[TrialState.RUNNING]):
+        if known.params.keys() != search.space.keys():
+            study.tell(known.number, state=TrialState.FAIL)
         elif len(batch) < jobs:
-            point = {key: trial.params[key] for key in search.space}
-            batch.append(search.job(trial.number, point))
+            point = {key: known.params[key] for key in search.space}
+            batch.append(search.job(known.number, point))
     while len(batch) < jobs and len(counted(search, study)) < search.trials:
         study.sampler = _sampler(search, len(study.trials))
         trial = study.ask()

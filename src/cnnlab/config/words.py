@@ -75,7 +75,9 @@ def _written(value: Any) -> str:
         from hydra.core.override_parser.types import Quote, QuotedString
 
         return QuotedString(value, Quote.double).with_quotes()
-    return str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
+    return (
+        str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
+    )
 
 
 def _no_option(message: str) -> NoReturn:
