@@ -97,6 +97,7 @@ def test_it_goes_through_json(of):
             {"published": {"table": "t", "rows": {"tow": "x"}}},
             "ablation.published.rows=tow: no such arm; did you mean 'two'?",
         ),
+        ({"tune": {"optimizer.lr": 1}}, "ablation.tune.optimizer.lr=1: must be a list"),
         ({"tune": {"optimizer.lr": []}}, "ablation.tune.optimizer.lr: has no values"),
         ({"tune": {"optimizer.lr": [1, 1]}}, "ablation.tune.optimizer.lr=[1, 1]: 1 stands"),
         ({"tune": {"model.groups": [1]}}, "ablation.tune.model.groups: set by one, two, four; w"),

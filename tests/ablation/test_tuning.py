@@ -224,7 +224,12 @@ def test_the_mean_over_several_seeds_decides(lab):
     ("tune", "words", "said"),
     [
         (LR, ["optimizer.lr=0.2"], r"^optimizer\.lr: tuned for each arm"),
-        ({"optimizer.lrr": [1]}, [], r"optimizer\.lrr: no such .*did you mean 'optimizer\.lr'"),
+        # What is typed replaces what the file says.
+        (
+            LR,
+            ["ablation.tune={optimizer.lrr: [1]}"],
+            r"^arm one: optimizer\.lrr: no such .*'optimizer\.lr'",
+        ),
         ({"optimizer.lr": [-1.0]}, [], r"optimizer\.lr=-1\.0: must be above 0"),
     ],
 )
