@@ -217,6 +217,7 @@ TYPED = {
     [
         ({"space": None}, "space: is missing, for example 'space="),
         ({"trials": None}, "trials: is missing, for example trials=20"),
+        ({"name": "name=null"}, "name: is missing, for example name=NAME"),
         ({"trials": "trials=0"}, "trials=0: must be a whole number, at least 1"),
         ({"metric": "metric=test/top1"}, r"metric=test/top1: must begin with val/"),
         ({"metric": "metric=val/topl"}, r"metric=val/topl: not logged; did you mean 'val/top"),

@@ -74,7 +74,7 @@ def _sorted(words: list[str]) -> tuple[dict[str, Any], Typed]:
         if key not in (*OWN, "sampler") or key == "name":
             rest.append(word)
     for key, example in OWN.items():
-        if key not in own:
+        if own.get(key) is None:
             raise UserError(f"{key}: is missing, for example {example}")
     typed = read_words(rest)
     for word in typed.command:

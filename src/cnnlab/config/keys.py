@@ -61,7 +61,7 @@ def exists(plain: Any, key: str) -> bool:
 
 
 def flat(plain: dict[Any, Any], prefix: str = "") -> Iterator[str]:
-    """Every dotted key, nodes before their children; less names with dots, which no key leads to."""
+    """Every dotted key, nodes before their children; no word leads to names with dots."""
     for name, value in plain.items():
         if "." in str(name):
             continue
