@@ -272,7 +272,7 @@ def test_by_the_command_line(lab, capsys):
 @pytest.mark.slow
 def test_real_trainings(tmp_path, capsys):
     words = [
-        *("model=lenet5_modern", "logger=none", "trainer.max_epochs=1", "trainer.threads=1"),
+        *("model=lenet5_modern", "logger=none", "trainer.max_epochs=2", "trainer.threads=1"),
         *("data.fraction=0.2", "callbacks.pictures=null", f"runs={tmp_path}", "name=lr"),
         *("space={optimizer.lr: [1e-4, 1e-1, log]}", "trials=3", "metric=val/top1"),
     ]

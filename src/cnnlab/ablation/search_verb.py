@@ -119,7 +119,6 @@ def _search(own: dict[str, Any], typed: Typed) -> "tuple[Search, int]":
     plain = to_plain(composed_with([]).cfg)
     if fault := metric_fault(plain, metric):
         raise UserError(f"metric={metric}: {fault}")
-    space = read_space(own["space"], words_set(typed.settings), composed_with, typed.is_group)
     from cnnlab.ablation.plan import refuse_folder
     from cnnlab.ablation.search import Search
     from cnnlab.tracking.metric import better_when_high
@@ -129,6 +128,7 @@ def _search(own: dict[str, Any], typed: Typed) -> "tuple[Search, int]":
     folder = Path(base.cfg.runs) / name
     if (folder / "plan.json").exists():
         raise UserError(f"name={name}: {folder} holds a multirun; give the search another name")
+    space = read_space(own["space"], words_set(typed.settings), composed_with, typed.is_group)
     found = Search(
         name=name,
         folder=folder,
