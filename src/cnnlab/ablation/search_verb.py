@@ -95,14 +95,17 @@ def _value(word: str) -> Any:
 
 
 def _search(own: dict[str, Any], typed: Typed) -> "tuple[Search, int]":
+    from cnnlab.ablation.plan import refuse_folder
+    from cnnlab.ablation.search import SAMPLERS, Search
+    from cnnlab.tracking.metric import better_when_high
+
     trials, metric, sampler = own["trials"], own["metric"], own.get("sampler", "tpe")
-    samplers = ("tpe", "random")
     if isinstance(trials, bool) or not isinstance(trials, int) or trials < 1:
         raise UserError(f"trials={trials}: must be a whole number, at least 1")
-    if sampler not in samplers:
+    if sampler not in SAMPLERS:
         raise UserError(
-            f"sampler={sampler}: must be one of {', '.join(samplers)}"
-            + nearest(str(sampler), samplers)
+            f"sampler={sampler}: must be one of {', '.join(SAMPLERS)}"
+            + nearest(str(sampler), SAMPLERS)
         )
     if not str(metric).startswith("val/"):
         raise UserError(f"metric={metric}: must begin with val/; what is chosen on test is spoilt")
@@ -119,10 +122,6 @@ def _search(own: dict[str, Any], typed: Typed) -> "tuple[Search, int]":
     plain = to_plain(composed_with([]).cfg)
     if fault := metric_fault(plain, metric):
         raise UserError(f"metric={metric}: {fault}")
-    from cnnlab.ablation.plan import refuse_folder
-    from cnnlab.ablation.search import Search
-    from cnnlab.tracking.metric import better_when_high
-
     name = str(base.cfg.name)
     refuse_folder(name)
     folder = Path(base.cfg.runs) / name
