@@ -33,6 +33,9 @@ python -m cnnlab VERB [words]
           [--markdown FILE] [--latex FILE] [--csv FILE] [--html FILE] [--collect DIR]
                                             runs by config over seeds: means, paired differences, verdicts, what is unfair;
                                             PATHS: run folders, multiruns, W&B's folders, wandb:ENTITY/PROJECT/GROUP
+  tune    model=NET data=SET 'space={optimizer.lr: [1e-4, 1e-1, log], recipe: [fast, gentle]}' trials=20
+          metric=val/top1 name=NAME [jobs=N] [sampler=random]
+                                            a search by Optuna; repeating the command goes on
 
 Config words (GROUP=NAME, KEY=VALUE, --config-dir DIR) are those of train.py: python train.py --help
 """
@@ -50,6 +53,7 @@ def main(words: list[str] | None = None) -> None:
         "anchors": anchors,
         "test": test,
         "compare": compare,
+        "tune": tune,
     }
     if not words or words[0] in ("-h", "--help") or "--help" in words or "-h" in words:
         print(_HELP)
@@ -234,6 +238,14 @@ def compare(words: list[str]) -> None:
     from cnnlab.compare_verb import compare_verb
 
     compare_verb(words)
+
+
+def tune(words: list[str]) -> None:
+    """Search a space of settings on val."""
+    from cnnlab.ablation.search_verb import tune_verb
+
+    if code := tune_verb(words):
+        sys.exit(code)
 
 
 def _checked(words: list[str]) -> Any:

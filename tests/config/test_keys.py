@@ -44,6 +44,12 @@ def test_else_what_is_there(key, said):
     assert keys.meant(PLAIN, key).startswith(said)
 
 
+def test_a_name_with_dots_is_not_what_was_meant():
+    plain = PLAIN | {"ablation": {"tune": {"optimizer.momentum": [1]}, "arms": {"w1.0": []}}}
+    assert keys.meant(plain, "ablation.tune.optimizer.lr") == "; did you mean 'optimizer.lr'?"
+    assert keys.meant(plain, "ablation.arms.w1.1").startswith("; ablation.arms is")
+
+
 def test_unknown_says_what_plus_is_for():
     said = str(keys.unknown(PLAIN, "model.grops", plus="+"))
     assert said.startswith(

@@ -1,6 +1,7 @@
 import pytest
 
 from cnnlab.config.words import asks_for_help, needs_hydra, parse
+from cnnlab.config.words import word as word_of
 from cnnlab.errors import UserError
 
 
@@ -82,3 +83,17 @@ def test_refused_before_hydra_acts(word):
 )
 def test_harmless_words_pass(word):
     assert [o.input_line for o in parse([word])[1]] == [word]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(1, -2.5, 1e-05, True, None, "resnet50", "a/b.c", "0.1", "null", "True", "", " a "),
+        *("a b", "it's", 'say "x"', r"C:\data", r"a\"b", "[1, 2]", "x=1,y:2", "end\\"),
+        *([0.9, 0.999], [], {"a": [1, "1"], "b.c": None}, ["x y", {"k": "null"}]),
+    ],
+)
+def test_a_value_comes_back_from_its_word(value):
+    _, (override,) = parse([word_of("model.key", value)])
+    assert override.value() == value
+    assert type(override.value()) is type(value)

@@ -205,6 +205,19 @@ def test_what_the_tuned_keys_became_is_said(study):
     assert "g1 optimizer.lr=0.1; g4 optimizer.lr=0.2" in tuned
 
 
+def test_how_it_was_tuned_is_said(study):
+    tried = [
+        {"point": {"optimizer.lr": 0.1}, "mean": 0.5, "why": None},
+        {"point": {"optimizer.lr": 2.0}, "mean": None, "why": "diverged"},
+    ]
+    choice = {"point": {"optimizer.lr": 0.1}, "search": "x", "tied": [], "tried": tried}
+    values = {"optimizer.lr": [0.1, 2.0]}
+    tuned = {"metric": "val/top1", "seeds": [1000], "values": values, "arms": {"g4": choice}}
+    (note,) = (n for n in compared(study(tune=values, tuned=tuned)).notes if "tuned" in n)
+    assert note.startswith("tuned: optimizer.lr in {0.1, 2} by val/top1, 1 seed, every arm by the")
+    assert note.endswith("; left out: g4 optimizer.lr=2 (diverged)")
+
+
 def test_an_arm_without_a_run_is_named_and_its_verdict_is_open(study):
     runs = [run for run in study() if run.job["arm"] != "g4"]
     comparison = compared(runs)

@@ -134,6 +134,22 @@ def test_warnings_go_to_stderr_unless_asked_for(runs, capsys):
     assert "warning: 1 of 3 runs cannot be read" in capsys.readouterr().err
 
 
+def test_tuning_runs_count_where_their_folder_is_named(runs):
+    study = runs / "toy-tiny"
+    (study / "tuning").mkdir()
+    (study / "001-s3").rename(study / "tuning" / "a@lr0.1-s1000")
+    assert len(find([study], refuse)) == 3  # a folder that happens to have that name
+    (study / "ablation.json").write_text("{}")
+    assert names(find([runs], refuse)) == ["002-s3", "003-s3"]
+    assert names(find([study / "tuning"], refuse)) == ["a@lr0.1-s1000"]
+    for name in ("002-s3", "003-s3"):
+        shutil.rmtree(study / name)
+    with pytest.raises(
+        UserError, match=r"no runs in it, but tuning runs, which do not count: .*/tu"
+    ):
+        find([runs], refuse)
+
+
 def test_copies_count_once(runs, tmp_path):
     shutil.copytree(runs / "toy-tiny" / "002-s3", tmp_path / "kept" / "other-name")
     said: list[str] = []

@@ -23,4 +23,10 @@ def multirun(words: list[str]) -> int:
     from cnnlab.ablation.launch import launch
 
     slurm = None if cfg.slurm is None else dict(cfg.slurm)
+    if planned.tuning is not None:
+        from cnnlab.ablation.tuned import tuned
+
+        planned, code = tuned(planned, jobs=cfg.jobs, stale=cfg.stale, slurm=slurm)
+        if code:
+            return code
     return launch(planned.plan, jobs=cfg.jobs, stale=cfg.stale, keep=cfg.keep, slurm=slurm)

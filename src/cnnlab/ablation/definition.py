@@ -15,7 +15,10 @@ from cnnlab.tracking.published import check_published
 
 SCALES = ("small", "paper")
 METRICS = ("test/", "val/", "cost/", "time/", "train/")
+TUNING_SEEDS = (1000,)
+"""Under which arms are tuned where `tune` names no seeds; of a run that counts none is so high."""
 _SEEDS = 2**32
+_NOT_FOR_ARMS = (*schema.OF_SEVERAL, "seed", "name", "runs", "resume", "hydra")
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
 """Of an arm: it names folders."""
 
@@ -64,7 +67,8 @@ class Ablation:
         contrasts: what the claim says of the arms; see `cnnlab.tracking.contrasts`.
         hold: None where the arms cost what they cost.
         published: None where no table has them.
-        tune: keys that are searched alike for every arm, and their values.
+        tune: keys that are searched alike for every arm, and their values; None: nothing is.
+        tuning_seeds: under which they are; none of them counts.
         scales: the words of each scale.
     """
 
@@ -80,6 +84,7 @@ class Ablation:
     hold: Hold | None
     published: Published | None
     tune: dict[str, list[Any]] | None
+    tuning_seeds: list[int]
     scales: dict[str, list[str]]
 
     def to_plain(self) -> dict[str, Any]:
@@ -123,7 +128,8 @@ def read(name: str, node: Any, scale: str, hold: Mapping[str, Any]) -> Ablation:
     node = {"hold": None, "published": None, "tune": None} | node | own
     keys = {part: f"{key}.{part}" if part in own else f"ablation.{part}" for part in node}
     _refuse(_faults(node, keys))
-    held, published = node["hold"], node["published"]
+    held, published, tune = node["hold"], node["published"], dict(node["tune"] or {})
+    tuning_seeds = tune.pop("seeds", list(TUNING_SEEDS))
     return Ablation(
         name=name,
         claim=node["claim"],
@@ -136,7 +142,8 @@ def read(name: str, node: Any, scale: str, hold: Mapping[str, Any]) -> Ablation:
         contrasts=_contrasts(node, keys["contrasts"]),
         hold=Hold(**({"tolerance": hold["tolerance"]} | held)) if held else None,
         published=Published(**published) if published else None,
-        tune=node["tune"],
+        tune=tune or None,
+        tuning_seeds=tuning_seeds,
         scales={
             of: words if isinstance(words, list) else words["words"]
             for of, words in node["scales"].items()
@@ -201,9 +208,41 @@ def _faults(node: dict[str, Any], keys: dict[str, str]) -> Iterator[str]:
     if node["published"]:
         yield from _published_faults(node["published"], keys["published"], node["metric"], arms)
     yield from _hold_faults(node["hold"], keys["hold"], node["baseline"], arms)
-    for key, values in (node["tune"] or {}).items():
+    if node["tune"]:
+        yield from _tune_faults(node, keys["tune"])
+
+
+def _tune_faults(node: dict[str, Any], key: str) -> Iterator[str]:
+    tune: dict[str, list[Any]] = node["tune"]
+    if not node["metric"].startswith(("test/", "val/")):
+        yield f"{key}: {node['metric']} has no counterpart on val to choose by"
+    seeds = tune.get("seeds", [0])
+    if wrong := [seed for seed in seeds if not isinstance(seed, int) or isinstance(seed, bool)]:
+        yield f"{key}.seeds={wrong[0]}: must be a whole number"
+    else:
+        yield from seed_faults(f"{key}.seeds", seeds)
+    searched = {name: values for name, values in tune.items() if name != "seeds"}
+    if not searched:
+        yield f"{key}: no key to search: {{optimizer.lr: [0.05, 0.1]}}"
+    for name, values in searched.items():
+        if not isinstance(name, str):
+            yield f"{key}: YAML reads a key as {name}; keys are dotted, such as optimizer.lr"
+            continue
         if not values:
-            yield f"{keys['tune']}.{key}: has no values"
+            yield f"{key}.{name}: has no values"
+        if twice := [value for i, value in enumerate(values) if value in values[:i]]:
+            yield f"{key}.{name}={values}: {twice[0]} stands there twice"
+        if name.split(".")[0] in _NOT_FOR_ARMS:
+            yield f"{key}.{name}: cannot be set here"
+        if node["hold"] and node["hold"]["solve"] == name:
+            yield f"{key}.{name}: solved for each arm (hold.solve), so it cannot be tuned"
+        if by := [arm for arm, words in node["arms"].items() if name in _readable(words)]:
+            yield f"{key}.{name}: set by {', '.join(by)}; what makes an arm cannot be tuned"
+
+
+def _readable(words: list[str]) -> list[str]:
+    """As `words_set`, less the words that `_word_faults` is about."""
+    return words_set([word for word in words if not list(_word_faults("", [word]))])
 
 
 def _arm_faults(key: str, names: Any, arms: Mapping[str, Any]) -> Iterator[str]:
@@ -271,7 +310,7 @@ def _word_faults(key: str, words: list[str]) -> Iterator[str]:
         root = overrides[0].key_or_group.split(".")[0]
         if overrides[0].is_sweep_override():
             yield f"{key}: {word}: several values are several arms; a list is written [A,B]"
-        elif root in (*schema.OF_SEVERAL, "seed", "name", "runs", "resume", "hydra"):
+        elif root in _NOT_FOR_ARMS:
             yield f"{key}: {word}: cannot be set here"
 
 

@@ -4,7 +4,9 @@ import io
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from cnnlab.ablation.plan import Arm, Planned
+from cnnlab.ablation.arm import Arm
+from cnnlab.ablation.plan import Planned
+from cnnlab.ablation.tuning import lines as tuning_lines
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -46,6 +48,9 @@ def dry_run(planned: Planned) -> None:
     seeds = list(dict.fromkeys(job.seed for job in jobs))
     each = ", ".join(map(str, seeds))
     print(f"runs     {len(jobs)}: {len(planned.arms)} arms, {len(seeds)} seeds ({each})")
+    before = planned.tuning
+    for line in tuning_lines(before) if before else ():
+        print(line)
     print(f"folder   {planned.plan.folder}", flush=True)
     at_once = planned.cfg.jobs
     probes: dict[str, Probe] = {}
@@ -56,9 +61,12 @@ def dry_run(planned: Planned) -> None:
     except UserError as error:
         print(f"time     not known: {error}")
     else:
-        total_s = sum(found.seconds for found in probes.values()) * len(seeds)
+        each_arm = len(seeds) + (len(before.plan.jobs) // len(planned.arms) if before else 0)
+        total_s = sum(found.seconds for found in probes.values()) * each_arm
         rounds = f", {at_once} at once" if at_once > 1 else ""
-        print(f"time     about {duration(total_s / min(at_once, len(jobs)))}{rounds}")
+        with_tuning = ", tuning with it" if before else ""
+        took = duration(total_s / min(at_once, len(jobs)))
+        print(f"time     about {took}{rounds}{with_tuning}")
     keep = planned.cfg.keep
     total = sum(disk_bytes(arm.composed, arm.cost["cost/params_m"], keep) for arm in planned.arms)
     print(f"disk     about {size(total * len(seeds))} (keep={keep})")

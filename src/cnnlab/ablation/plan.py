@@ -3,16 +3,17 @@
 Nothing heavy is imported before the last of them is valid; then the free knobs are solved.
 """
 
-import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnlab.ablation import definition
+from cnnlab.ablation.arm import Arm, arm_names, digest
 from cnnlab.ablation.definition import Ablation, Hold, words_set
 from cnnlab.ablation.job import Job, Plan
+from cnnlab.ablation.tuning import Tuning, points, tuning, words_of
 from cnnlab.ablation.typed import Typed, read_words
 from cnnlab.config import Composed, check, compose, to_plain
 from cnnlab.config.fit import metric_fault
@@ -22,29 +23,9 @@ from cnnlab.tracking.identity import identity, is_outside
 
 if TYPE_CHECKING:
     from cnnlab.ablation.costs import Costs
-    from cnnlab.ablation.hold import Solved
 
 TESTED = "tested=last"
 """An ablation's jobs are tested as they end: choosing a checkpoint on val is a selection."""
-
-
-@dataclass(frozen=True)
-class Arm:
-    """Runs that differ in nothing but the seed.
-
-    Attributes:
-        name: of the ablation's arm; in a grid the values that tell it from the others.
-        words: as typed after `train.py`, without the seed.
-        composed: of these words and the first seed.
-        cost: `cost/...` keys, counted.
-        solved: the knob that holds the cost; None where nothing was solved.
-    """
-
-    name: str
-    words: list[str]
-    composed: Composed
-    cost: dict[str, float]
-    solved: "Solved | None"
 
 
 @dataclass(frozen=True)
@@ -58,6 +39,7 @@ class Planned:
         hold: what is held and by which knob.
         cfg: the config of the command itself: jobs, stale, keep, dry.
         notes: what was guessed.
+        tuning: what comes before the plan, and decides on its words; None: nothing.
     """
 
     plan: Plan
@@ -66,6 +48,14 @@ class Planned:
     hold: Hold | None
     cfg: Any
     notes: list[str]
+    tuning: Tuning | None
+
+    def with_arms(self, arms: list[Arm], tuned: dict[str, Any]) -> "Planned":
+        """With the arms as they were tuned; `tuned` says how, for ablation.json."""
+        seeds = list(dict.fromkeys(job.seed for job in self.plan.jobs))
+        jobs = _jobs(arms, seeds, self.plan.folder)
+        ablation = {**(self.plan.ablation or {}), "tuned": tuned}
+        return replace(self, arms=arms, plan=replace(self.plan, jobs=jobs, ablation=ablation))
 
 
 @dataclass(frozen=True)
@@ -92,19 +82,21 @@ def plan(words: list[str]) -> Planned:
     base = compose(typed.command)
     check(base, several=True)
     outline = _ablation(base, typed) if base.cfg.ablation is not None else _grid(base, typed)
-    _refuse_folder(outline.name)
+    refuse_folder(outline.name)
     valid = {name: _checked(name, words, outline) for name, words in outline.arms.items()}
+    _check_points(outline)
     from cnnlab.ablation.costs import Costs  # from here on torch is needed
 
     costs = Costs()
     arms = _solved(valid, outline, costs, base.cfg)
     folder = Path(base.cfg.runs) / outline.name
+    before = _tuning(arms, outline, folder, costs) if outline.ablation else None
     return Planned(
         Plan(
             name=outline.name,
             folder=folder,
             ablation=_described(outline, arms),
-            jobs=_jobs(arms, outline, folder),
+            jobs=_jobs(arms, outline.seeds, folder),
             metric=outline.ablation.metric if outline.ablation else None,
             hold=None if outline.hold is None else vars(outline.hold),
         ),
@@ -113,14 +105,15 @@ def plan(words: list[str]) -> Planned:
         outline.hold,
         base.cfg,
         costs.notes,
+        before,
     )
 
 
-def _jobs(arms: list[Arm], outline: _Outline, folder: Path) -> list[Job]:
+def _jobs(arms: list[Arm], seeds: list[int], folder: Path) -> list[Job]:
     """Seed by seed, so that an interrupted ablation has compared all arms under the first seeds."""
     same: dict[str, str] = {}
     for arm in arms:
-        other = same.setdefault(_identity(arm.composed, outline.seeds[0]), arm.name)
+        other = same.setdefault(_identity(arm.composed, seeds[0]), arm.name)
         if other != arm.name:
             raise UserError(f"arms {other} and {arm.name}: the same run under two names")
     return [
@@ -133,7 +126,7 @@ def _jobs(arms: list[Arm], outline: _Outline, folder: Path) -> list[Job]:
             cost=arm.cost,
             solved=None if arm.solved is None else vars(arm.solved),
         )
-        for seed in outline.seeds
+        for seed in seeds
         for arm in arms
     ]
 
@@ -203,6 +196,10 @@ def _refuse_settings_of_arms(found: Ablation, hold: Hold | None, typed: Typed) -
                 f"{key}: solved for each arm (ablation.hold.solve); hold.cost=null leaves it as "
                 "it is"
             )
+        if key in (found.tune or {}):
+            raise UserError(
+                f"{key}: tuned for each arm (ablation.tune); ablation.tune=null leaves it as it is"
+            )
         for name, words in found.arms.items():
             if key in words_set(words):
                 raise UserError(f"{key}: set by arm {name}, so it cannot be typed for all of them")
@@ -248,7 +245,7 @@ def _grid(base: Composed, typed: Typed) -> _Outline:
     varied = typed.varied
     if hold and hold.solve in words_set(typed.settings):
         raise UserError(f"{hold.solve}: solved for each run (hold.solve), so it cannot be typed")
-    arms = dict(zip(_arm_names(found, varied), found, strict=True))
+    arms = dict(zip(arm_names(found, varied), found, strict=True))
     seeds = [int(base.cfg.seed)] if typed.seeds is None else typed.seeds
     # What is held is what the first of the groups has where all other keys are as it has them.
     settings = [key for key in varied if not typed.is_group(key.lstrip("+"))]
@@ -257,45 +254,17 @@ def _grid(base: Composed, typed: Typed) -> _Outline:
     return _Outline(name, arms, seeds, held, None, hold, None)
 
 
-def _arm_names(arms: list[list[str]], varied: list[str]) -> list[str]:
-    """`groups4` of model.groups=4, `resnet18` of model=resnet18; whole keys where that is alike."""
-    for short in (True, False):
-        names = ["-".join(_part(word, short) for word in _of(arm, varied)) for arm in arms]
-        names = [_cut(name) or "run" for name in names]
-        if len(set(names)) == len(names):
-            return names
-    raise UserError(f"{', '.join(varied)}: values that a folder's name cannot tell apart")
-
-
-def _of(arm: list[str], varied: list[str]) -> list[str]:
-    return [word for word in arm if word.partition("=")[0] in varied]
-
-
-def _part(word: str, short: bool) -> str:
-    key, _, value = word.partition("=")
-    prefix = key.rpartition(".")[2] if short else f"{key}_"
-    return value if short and "." not in key else prefix + value
-
-
-def _cut(name: str) -> str:
-    clean = re.sub(r"[^\w.+-]+", "_", name).strip("_.-")
-    return clean if len(clean) <= 80 else f"{clean[:71]}-{_digest(name)}"
-
-
 def _hex(arms: list[list[str]], hold: Hold | None) -> str:
     """Of what is run, whatever the seeds: a command with more seeds goes on in the same folder."""
     words = [[w for w in arm if not is_outside(w.partition("=")[0].lstrip("+~"))] for arm in arms]
-    return _digest(json.dumps([sorted(map(sorted, words)), str(hold)]))
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return digest(json.dumps([sorted(map(sorted, words)), str(hold)]))
 
 
 # Both -------------------------------------------------------------------------------------------
 
 
-def _refuse_folder(name: str) -> None:
+def refuse_folder(name: str) -> None:
+    """Refuse a name that is none for a folder in `runs`."""
     if not re.fullmatch(r"[A-Za-z0-9][\w.+-]*", name):
         raise UserError(f"name={name}: names a folder here: letters, digits and . _ + - only")
 
@@ -314,6 +283,28 @@ def _checked(name: str, words: list[str], outline: _Outline) -> Composed:
         lines = str(error).splitlines()
         raise UserError("\n".join(f"arm {name}: {line}" for line in lines)) from error
     return composed
+
+
+def _check_points(outline: _Outline) -> None:
+    """A value that cannot be tuned is found in one arm, before the nets of all are counted."""
+    if outline.ablation and outline.ablation.tune:
+        name, words = next(iter(outline.arms.items()))
+        for point in points(outline.ablation.tune):
+            _checked(name, [*words, *words_of(point)], outline)
+
+
+def _tuning(arms: list[Arm], outline: _Outline, folder: Path, costs: "Costs") -> Tuning | None:
+    assert outline.ablation is not None
+    return tuning(
+        outline.ablation,
+        arms,
+        outline.name,
+        folder,
+        outline.seeds,
+        outline.hold is not None,
+        lambda name, words: _checked(name, words, outline),
+        lambda composed: _cost(composed, costs),
+    )
 
 
 def _solved(

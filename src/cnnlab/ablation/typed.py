@@ -82,6 +82,8 @@ def _sort(override: "Override", typed: Typed) -> None:
     elif root in schema.OF_SEVERAL or key == "name":
         if override.is_sweep_override():
             raise UserError(f"{word}: takes one value")
+        if key == "ablation.tune":  # replaces what the file says: its keys are no nodes to merge
+            typed.command.append("ablation.tune=null")
         typed.command.append(word)
         typed.hold |= _parts_of_hold(override)
     else:

@@ -61,8 +61,10 @@ def exists(plain: Any, key: str) -> bool:
 
 
 def flat(plain: dict[Any, Any], prefix: str = "") -> Iterator[str]:
-    """Every dotted key, nodes before their children."""
+    """Every dotted key, nodes before their children; no word leads to names with dots."""
     for name, value in plain.items():
+        if "." in str(name):
+            continue
         yield f"{prefix}{name}"
         if isinstance(value, dict):
             yield from flat(value, f"{prefix}{name}.")
@@ -118,4 +120,4 @@ def _corrected(plain: dict[str, Any], key: str) -> str:
 
 def _names(node: Any) -> list[str]:
     names = [str(name) for name in node] if isinstance(node, dict) else []
-    return [name for name in names if not name.startswith("_")]
+    return [name for name in names if not name.startswith("_") and "." not in name]

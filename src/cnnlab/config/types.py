@@ -94,7 +94,8 @@ def describe(annotation: ast.expr, where: Module) -> str:
     if name in {"tuple", "Tuple"} and len(items) == len(_items(annotation)) and items:
         return f"a list of {len(items)}: {', '.join(inside)}"
     if name in _LISTS:
-        return f"a list, each {inside[0]}" if inside else "a list"
+        anything = not items or _name(items[0]) == "Any"
+        return "a list" if anything else f"a list, each {inside[0]}"
     return "a dict"
 
 

@@ -14,6 +14,8 @@ _MULTIRUN = {"-m", "--multirun"}
 _HYDRA = {*_MULTIRUN, "-i", "--info", "-sc", "--shell-completion", "--hydra-help"}
 _HYDRA |= {"--version", "-c", "--cfg"}
 
+_PLAIN = re.compile(r"(?!(?:null|true|false|inf|nan)$)[A-Za-z_/][\w./+-]*", re.IGNORECASE)
+"""Texts that need no quotes."""
 _REFUSED_IN_HYDRA = ("callbacks", "job_logging", "hydra_logging", "searchpath")
 """Nodes of Hydra's own config through which it imports or calls what they name."""
 
@@ -57,6 +59,25 @@ def parse(words: list[str]) -> tuple[Namespace, "list[Override]"]:
     for override in overrides:
         _refuse(override)
     return options, overrides
+
+
+def word(key: str, value: Any) -> str:
+    """The override that sets `key` to a plain value, by Hydra's grammar."""
+    return f"{key}={_written(value)}"
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_written(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_written, value)) + "]"
+    if isinstance(value, str) and not _PLAIN.fullmatch(value):
+        from hydra.core.override_parser.types import Quote, QuotedString
+
+        return QuotedString(value, Quote.double).with_quotes()
+    return (
+        str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
+    )
 
 
 def _no_option(message: str) -> NoReturn:

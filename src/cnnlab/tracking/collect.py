@@ -17,7 +17,7 @@ from cnnlab.tracking.machine_paths import replace_paths, restore
 from cnnlab.tracking.metrics_file import Row, file_text
 from cnnlab.tracking.reading import SCHEMA, RunData, read_run
 
-_BESIDE = ("ablation.json", "plan.json")
+_BESIDE = ("ablation.json", "plan.json", "tuned.json")
 """Of the multirun that a run belongs to."""
 _ELSEWHERE = re.compile(r"(?<=://)/+[^\s,:'\"()\[\]{}]+|\b[A-Za-z]:\\[^\s,'\"]+")
 """Absolute paths that no run folder has under `machine`: in URLs of files, on Windows."""

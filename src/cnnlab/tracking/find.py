@@ -11,6 +11,8 @@ from cnnlab.tracking.wandb_offline import read_part
 from cnnlab.tracking.wandb_online import PREFIX, read_parts
 from cnnlab.tracking.wandb_parts import Part, run_data
 
+TUNING = "tuning"
+"""In an ablation's folder: its runs chose settings on val, and count nowhere unless asked for."""
 Warn = Callable[[str], None]
 
 
@@ -24,7 +26,8 @@ def find(paths: Sequence[str | Path], warn: Warn = _say) -> list[RunData]:
     A path is a run folder, a folder that holds some at any depth (a multirun, collected records),
     one of W&B's own folders, or `wandb:ENTITY/PROJECT[/GROUP]`. Sessions of one W&B run are one
     run. A run that is met again counts once: by another path, as a collected copy, as its mirror
-    at W&B. Names that begin with a dot are not looked into.
+    at W&B. Names that begin with a dot are not looked into, nor are an ablation's tuning runs
+    unless their folder is named.
 
     Args:
         paths: at least one.
@@ -45,6 +48,8 @@ def find(paths: Sequence[str | Path], warn: Warn = _say) -> list[RunData]:
             _look(Path(path), found)
         if found.met == met:
             reason = "it holds no run.json and no run-*.wandb"
+            if found.aside is not None and found.aside.is_relative_to(path):
+                reason = f"but tuning runs, which do not count: {found.aside}"
             if found.lost > lost:
                 reason = f"{found.lost - lost} cannot be read"
             elif str(path).startswith(PREFIX):
@@ -59,12 +64,14 @@ class _Found:
     Attributes:
         met: runs that could be read, those met again included.
         lost: runs that could not.
+        aside: a folder of tuning runs that was not looked into.
     """
 
     def __init__(self, warn: Warn) -> None:
         self.warn = warn
         self.met = 0
         self.lost = 0
+        self.aside: Path | None = None
         self._runs: dict[tuple[str, ...], RunData | list[Part]] = {}
         self._read: set[tuple[int, int]] = set()
         self._copies = 0
@@ -171,6 +178,9 @@ def _walk(folder: Path, found: _Found, above: set[str]) -> None:
     for name in sorted(listed, key=lambda name: (listed[name].is_symlink(), name)):
         entry = listed[name]
         if name.startswith(".") or not entry.is_dir():
+            continue
+        if name == TUNING and "ablation.json" in listed:
+            found.aside = folder / name
             continue
         if entry.is_symlink() and os.path.realpath(entry.path) in above:
             continue

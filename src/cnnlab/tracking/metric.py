@@ -3,7 +3,8 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from cnnlab.errors import UserError, nearest
 from cnnlab.tracking.comparison import COSTS
@@ -43,9 +44,14 @@ def choose(runs: Sequence[RunData], named: str | None) -> str:
 
 def higher_is_better(metric: str, runs: Sequence[RunData]) -> bool:
     """As the runs' own task says of its monitor, else by the name: losses and costs are low."""
+    return better_when_high(metric, [run.config for run in runs])
+
+
+def better_when_high(metric: str, configs: Iterable[Mapping[str, Any]]) -> bool:
+    """As `higher_is_better`, of configs that have not run yet."""
     stage, _, name = metric.partition("/")
-    for run in runs:
-        task = run.config.get("task")
+    for config in configs:
+        task = config.get("task")
         if isinstance(task, dict) and str(task.get("monitor")).partition("/")[2] == name != "":
             return task.get("mode") != "min"
     if stage == "cost" or (stage == "time" and not name.endswith("_per_s")):

@@ -130,14 +130,29 @@ def _held(ablation: dict[str, Any], groups: Sequence[Group]) -> list[str]:
 
 
 def _tuned(ablation: dict[str, Any], sheaves: Sequence[Sheaf]) -> str:
-    keys = list(ablation.get("tune") or {})
-    if not keys:
+    values = ablation.get("tune") or {}
+    if not values:
         return "not tuned: every arm ran with the file's own recipe"
+    how = ablation.get("tuned") or {}  # missing where the file says so, and nothing was run
+    listed = ", ".join(
+        f"{key} in {{{', '.join(map(shown, own))}}}"
+        for key, own in (how.get("values") or values).items()
+    )
+    seeds = how.get("seeds") or []
+    by = f" by {how['metric']}, {len(seeds)} seed{'s' * (len(seeds) != 1)}" if how else " on val"
     used = "; ".join(
-        f"{s.name} " + ", ".join(f"{key}={shown(s.setting(key))}" for key in keys)
+        f"{s.name} " + ", ".join(f"{key}={shown(s.setting(key))}" for key in values)
         for s in sheaves[:_MOST_GROUPS]
     )
-    return f"tuned, every arm by the same search on val: {used}"
+    lost = [
+        f"{arm} {', '.join(f'{key}={shown(own)}' for key, own in one['point'].items())} "
+        f"({one['why']})"
+        for arm, choice in (how.get("arms") or {}).items()
+        for one in choice["tried"]
+        if one["why"]
+    ]
+    left_out = f"; left out: {some(lost)}" if lost else ""
+    return f"tuned: {listed}{by}, every arm by the same search: {used}{left_out}"
 
 
 def _seed(run: RunData) -> str:
