@@ -29,6 +29,7 @@ python -m cnnlab VERB [words]
   test    model=NET model.weights=FILE data=SET        any weights, in float32
   compare PATHS [--by KEY] [--metric KEY] [--cost gmacs] [--baseline GROUP] [--watch]
           [--markdown FILE] [--latex FILE] [--csv FILE] [--html FILE] [--collect DIR]
+          [--wandb-report ENTITY/PROJECT]
                                             runs by config over seeds: means, paired differences, verdicts, what is unfair;
                                             PATHS: run folders, multiruns, W&B's folders, wandb:ENTITY/PROJECT/GROUP
 

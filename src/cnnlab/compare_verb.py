@@ -30,6 +30,7 @@ _VALUES = {
     "csv": "FILE.csv",
     "html": "FILE.html",
     "collect": "DIR",
+    "wandb-report": "ENTITY/PROJECT",
 }
 _NARROWEST = 80
 
@@ -41,6 +42,10 @@ def compare_verb(words: list[str]) -> None:
         UserError: a word that is none of the verb's, or what `find` and `compare` refuse.
     """
     asked = _parse(words)
+    if asked.wandb_report:
+        from cnnlab.tracking.wandb_report import ready
+
+        ready(asked.wandb_report)
     console = Console()
     if not console.is_terminal or console.width < _NARROWEST:
         # Tables stay whole in a file and are cut by no pipe.
@@ -99,6 +104,10 @@ def _write(asked: argparse.Namespace, runs: list[RunData], comparison: Compariso
 
         written = collect(runs, Path(asked.collect), _warn)
         lines.append(f"collected {len(written)} runs in {asked.collect}")
+    if asked.wandb_report:
+        from cnnlab.tracking.wandb_report import write_wandb_report
+
+        lines.append(f"wrote {write_wandb_report(comparison, asked.wandb_report)}")
     return lines
 
 
@@ -107,7 +116,8 @@ def _warn(text: str) -> None:
 
 
 def _writes(asked: argparse.Namespace) -> bool:
-    return any((asked.markdown, asked.latex, asked.csv, asked.html, asked.collect))
+    texts = asked.markdown, asked.latex, asked.csv
+    return any((*texts, asked.html, asked.collect, asked.wandb_report))
 
 
 def _folders(paths: Sequence[str]) -> list[Path]:

@@ -35,6 +35,26 @@ def has_key(base_url: str, settings_key: str | None) -> bool:
     return False
 
 
+def unusable(timeout_s: float = 5.0) -> str | None:
+    """Why W&B's server cannot be asked anything, in words; None where it can.
+
+    To be called first: W&B itself would ask for a key at the terminal, and wait long for an answer.
+    """
+    import wandb
+
+    settings = wandb.setup(wandb.Settings(silent=True)).settings
+    if not has_key(settings.base_url, settings.api_key):
+        return "not logged in to W&B; wandb login, or set WANDB_API_KEY"
+    if not answers(settings.base_url, timeout_s):
+        return f"{settings.base_url} does not answer"
+    return None
+
+
+def first_line(error: BaseException) -> str:
+    """What W&B raised, in at most 160 characters."""
+    return (str(error).strip() or type(error).__name__).partition("\n")[0][:160]
+
+
 def answers(base_url: str, timeout_s: float) -> bool:
     """Whether any HTTP answer, an error too, comes back in time; proxies are honoured."""
 
