@@ -141,7 +141,7 @@ def test_runs_that_are_not_there_are_counted_and_not_plotted(server, runs):
 
 def test_without_any_id_there_is_the_text_alone(server, made_run):
     write_wandb_report(compared([made_run(), made_run(seed=1)]), "team/p")
-    assert any("no plots" in word for word in strings(server.blocks))
+    assert any("No plots" in word for word in strings(server.blocks))
     assert not [b for b in server.blocks if b["type"] == "panel-grid"]
 
 

@@ -256,7 +256,8 @@ class WandbMirror(Mirror):
         assert self._sender is not None
         problem = self._sender.give(lambda: work(run))
         if problem is not None:
-            _say(f"stopped working ({first_line(problem)}); training goes on, the local record is whole")
+            line = first_line(problem)
+            _say(f"stopped working ({line}); training goes on, the local record is whole")
             self._run = None
             self._tear_down()
 

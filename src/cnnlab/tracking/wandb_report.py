@@ -56,9 +56,7 @@ def write_wandb_report(comparison: Comparison, where: str) -> str:
         report.save()
         return str(report.url)
     except Exception as error:  # W&B raises whatever its parts do
-        raise UserError(
-            f"{OPTION} {where}: W&B does not take it ({first_line(error)})"
-        ) from error
+        raise UserError(f"{OPTION} {where}: W&B does not take it ({first_line(error)})") from error
 
 
 def _blocks(blocks: Any, comparison: Comparison, entity: str, project: str) -> list[Any]:
@@ -67,7 +65,7 @@ def _blocks(blocks: Any, comparison: Comparison, entity: str, project: str) -> l
     shown = [(group, _ids(group, entity, project)) for group in comparison.groups]
     known = sum(len(ids) for _, ids in shown)
     if not known:
-        return [*made, blocks.P(text=f"None of the runs has an id in {entity}/{project}: no plots.")]
+        return [*made, blocks.P(text=f"No plots: no run has an id in {entity}/{project}.")]
     sets = [
         blocks.Runset(
             entity=entity, project=project, name=group.name, filters=f"Metric('ID') in {ids!r}"
