@@ -53,7 +53,7 @@ def by_two(folder: Path, *words: str) -> dict[str, float]:
 
 @pytest.mark.parametrize(
     "words",
-    [[], ["data.sampler=balanced"]],
+    [[], pytest.param(["data.sampler=balanced"], marks=pytest.mark.slow)],
     ids=["plain", "balanced"],
 )
 def test_two_processes_equal_one(tmp_path, words):
@@ -71,6 +71,7 @@ def test_two_processes_equal_one(tmp_path, words):
     assert json.dumps(two.results["test/confusion"]) == json.dumps(one.results["test/confusion"])
 
 
+@pytest.mark.slow
 def test_a_weighted_loss_is_the_same_mean_over_two_processes(tmp_path):
     folder = train(tmp_path, "loss.class_weights=effective", "data.fraction=0.25")
     two = by_two(folder, "data.eval_batch_size=23")

@@ -30,6 +30,7 @@ def lite0(tmp_path_factory) -> Path:
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_imagenet_weights_keep_their_accuracy(real_data, lite0):
     composed = compose(
         [

@@ -14,7 +14,6 @@ import timm
 import torch
 from faster_coco_eval import COCO, COCOeval_faster
 from PIL import Image
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.models.detection import RetinaNet

@@ -37,6 +37,35 @@ def test_the_table_of_boxes_that_are_counted_by_hand(task):
     assert "by IoU 0.5" in positives
 
 
+def test_many_ratios_are_told_by_powers_of_2(task):
+    boxes = [[[0.0, 0.0, 100.0, 100.0 * ratio]] for ratio in (0.3, 0.5, 0.6, 1.0, 1.1, 2.2)]
+    batch = batch_of(boxes, 0, (256, 256))
+    found = diagnose(BoxData([batch], [batch]), task, 0)
+    draw = torch.Generator().manual_seed(0)
+    levels = [
+        level._replace(shapes=level.shapes * (1 + torch.rand(level.shapes.shape, generator=draw)))
+        for level in found.levels
+    ]
+    report = list(lines(replace(found, levels=levels)))
+    named = [line.split()[3] for line in report if line.startswith("ratio h/w about")]
+    assert 1 < len(named) <= 6
+    assert all(float(ratio).hex().split("p")[0] == "0x1.0000000000000" for ratio in named)
+
+
+def test_images_without_boxes_have_no_share_of_nothing(task):
+    """The boxes lie in images after those that are matched."""
+    batch = batch_of([[], [], [[8.0, 8.0, 40.0, 40.0]]], 0, (64, 64))
+    found = diagnose(BoxData([batch], [batch]), task, 0)
+    none = found.matched._replace(
+        positives=torch.zeros(2, dtype=torch.int64),
+        reached=torch.zeros(0, dtype=torch.bool),
+        forced=torch.zeros(0, dtype=torch.bool),
+    )
+    report = list(lines(replace(found, matched=none)))
+    assert "positives: no box in the 2 images that were matched" in report
+    assert not any("nan" in line for line in report)
+
+
 def test_boxes_too_large_are_named(task):
     batch = batch_of([[[0.0, 0.0, 600.0, 500.0]]], 0, (640, 640))
     report = list(lines(diagnose(BoxData([batch], [batch]), task, 0)))

@@ -81,3 +81,13 @@ def test_keys_of_the_table_exist():
     set_later = {"optimizer.alpha", "callbacks.gradient_clip.value"}
     set_later |= {"callbacks.early_stopping.patience"}
     assert set(RANGES) - set_later <= known
+
+
+@pytest.mark.parametrize("part", ["loss", "loss.rpn"])
+def test_what_is_background_is_no_object(part):
+    def said(background, foreground):
+        own = {"background": background, "foreground": foreground}
+        return list(faults(nested(part, own)))
+
+    assert said(0.4, 0.5) == said(0.5, 0.5) == []
+    assert said(0.6, 0.5) == [f"{part}.background=0.6: must be at most {part}.foreground=0.5"]

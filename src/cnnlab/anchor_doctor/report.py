@@ -12,7 +12,7 @@ from cnnlab.anchor_doctor.seen import Seen
 from cnnlab.boxes.coverage import Coverage, Level
 from cnnlab.boxes.geometry import area
 
-_MOST_GROUPS = 6  # scales, or ratios, up to which each has a line; a single one has none
+_MOST_GROUPS = 6  # scales, or ratios, up to which each has a line, then each power of 2
 _SIDES = (16, 32, 64, 128)  # where the ranges of box sides meet, in pixels; the figure has more
 _NAME = 40  # characters
 
@@ -61,7 +61,10 @@ def _groups(found: Diagnosis) -> Iterator[tuple[str, Tensor]]:
     for what, values in (("scale", scales), ("ratio h/w", ratios)):
         rounded = [(value * 100).round() for value in values]
         different = torch.cat(rounded).unique()
-        if not 1 < len(different) <= _MOST_GROUPS:
+        if len(different) > _MOST_GROUPS:  # fitted ones are all different
+            rounded = [100 * 2 ** value.log2().round() for value in values]
+            different, what = torch.cat(rounded).unique(), f"{what} about"
+        if len(different) == 1:
             continue
         of_box = torch.zeros_like(now.iou)
         for i, own in enumerate(rounded):
@@ -106,6 +109,8 @@ def _positives(found: Diagnosis) -> str:
     matched, matcher = found.matched, found.matcher
     if matched is None or matcher is None:
         return "positives an image: not known, since the loss has no `matcher`"
+    if not len(matched.reached):
+        return f"positives: no box in the {len(matched.positives):,} images that were matched"
     none = float((matched.positives == 0).float().mean())
     without = ~(matched.reached | matched.forced)
     reached, forced, left = (

@@ -144,6 +144,11 @@ _ASCENDING = (
     "scheduler.milestones",
 )
 """Keys whose numbers go upwards."""
+_NOT_ABOVE = {
+    "loss.background": "loss.foreground",
+    "loss.rpn.background": "loss.rpn.foreground",
+}
+"""Keys whose number may not be above another's."""
 _BATCHES = ("limit_train_batches", "limit_val_batches", "limit_test_batches", "overfit_batches")
 """Keys of the trainer: a whole number is a count, a number with a point a share."""
 
@@ -165,6 +170,10 @@ def faults(plain: dict[str, Any]) -> Iterator[str]:
         numbers = isinstance(value, list) and all(isinstance(v, int | float) for v in value)
         if numbers and value != sorted(value):
             yield f"{key}={value}: must be ascending"
+    for low, high in _NOT_ABOVE.items():
+        least, most = _get(plain, low), _get(plain, high)
+        if all(isinstance(n, int | float) for n in (least, most)) and least > most:
+            yield f"{low}={least}: must be at most {high}={most}"
     for key in (f"trainer.{name}" for name in _BATCHES):
         value = _get(plain, key)
         yield from _faults(key, value, _PROBABILITY if isinstance(value, float) else _NOT_NEGATIVE)
