@@ -24,6 +24,8 @@ class Server:
         self.client = SimpleNamespace(app_url="https://wandb.example")
 
     def projects(self, entity: str) -> list[SimpleNamespace]:
+        if entity != "team":
+            raise ValueError("no such entity\nmore of it")
         return [SimpleNamespace(name="p")]
 
     def answer(self, api: Any, query: str, variables: dict[str, Any]) -> dict[str, Any]:
@@ -44,7 +46,7 @@ class Server:
 @pytest.fixture
 def server(monkeypatch) -> Server:
     server = Server()
-    monkeypatch.setattr(f"{INTERFACE}._get_api", lambda: server)
+    monkeypatch.setattr("wandb.Api", lambda: server)
     monkeypatch.setattr(f"{INTERFACE}.execute_graphql", server.answer)
     return server
 
@@ -133,7 +135,7 @@ def test_runs_that_are_not_there_are_counted_and_not_plotted(server, runs):
     runs[1].wandb = {"entity": "team", "project": "other"}
     write_wandb_report(compared(runs), "team/p")
     words = strings(server.blocks)
-    assert any("Plots of 4 of 6 runs" in word for word in words)
+    assert any("4 of 6 runs were mirrored" in word for word in words)
     assert "id1x2" in words
     assert "id1x0" not in words
     assert "id1x1" not in words
@@ -146,9 +148,15 @@ def test_without_any_id_there_is_the_text_alone(server, made_run):
 
 
 def test_a_project_that_is_not_there(server, runs):
-    said = r"^--wandb-report team/q: W&B does not take it \(Run set .* not found[^\n]*$"
+    said = r"^--wandb-report team/pp: team has no such project; did you mean 'p'\?$"
     with pytest.raises(UserError, match=said):
-        write_wandb_report(compared(runs), "team/q")
+        write_wandb_report(compared(runs), "team/pp")
+
+
+def test_what_the_server_says_against_it_is_one_line(server, runs):
+    said = r"^--wandb-report nobody/p: W&B does not take it \(no such entity\)$"
+    with pytest.raises(UserError, match=said):
+        write_wandb_report(compared(runs), "nobody/p")
 
 
 @pytest.mark.parametrize("where", ["team", "team/", "/p", "team/p/q", "wandb:team/p"])

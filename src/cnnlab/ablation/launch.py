@@ -58,10 +58,15 @@ def launch(
         The exit code: 0 all finished, 1 not all, 128 + the signal that stopped it.
 
     Raises:
-        UserError: outdated runs are there, or a value is not one of those named above.
+        UserError: outdated runs are there, or a value is not one of those named above; within a
+            W&B sweep.
     """
     _refuse("stale", stale, STALE_CHOICES)
     _refuse("keep", keep, KEEP)
+    if os.environ.get("WANDB_SWEEP_ID"):  # which would make all jobs one run there
+        raise UserError(
+            "WANDB_SWEEP_ID is set: a run of a W&B sweep is one training, and this starts several"
+        )
     commit = (git() or {}).get("commit")
     states = [read_state(job.folder) for job in plan.jobs]
     if stale is None:

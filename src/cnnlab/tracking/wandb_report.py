@@ -6,7 +6,7 @@ The text is that of `--markdown`; the plots below it are drawn by W&B of the run
 import importlib.util
 from typing import Any
 
-from cnnlab.errors import UserError
+from cnnlab.errors import UserError, nearest
 from cnnlab.tracking.comparison import Comparison, Group
 from cnnlab.tracking.grids import basis, heading
 from cnnlab.tracking.markdown import markdown
@@ -39,24 +39,34 @@ def write_wandb_report(comparison: Comparison, where: str) -> str:
     """Write a new report into the project `where`, ENTITY/PROJECT; returns its address.
 
     Raises:
-        UserError: whatever W&B says against it: no such project, no right to write there.
+        UserError: no such project, or whatever else W&B says against it.
     """
-    from wandb_workspaces.reports import v2 as blocks
+    import wandb
 
     entity, project = _split(where)
     try:
-        report = blocks.Report(
-            entity=entity,
-            project=project,
-            title=heading(comparison)[:_LONGEST_TITLE],
-            description=basis(comparison),
-            blocks=_blocks(blocks, comparison, entity, project),
-            width="fluid",
-        )
-        report.save()
-        return str(report.url)
+        there = [known.name for known in wandb.Api().projects(entity)]
+        if project in there:
+            return _save(comparison, entity, project)
     except Exception as error:  # W&B raises whatever its parts do
         raise UserError(f"{OPTION} {where}: W&B does not take it ({first_line(error)})") from error
+    # Their package would make one, of a misspelt name, too.
+    raise UserError(f"{OPTION} {where}: {entity} has no such project{nearest(project, there)}")
+
+
+def _save(comparison: Comparison, entity: str, project: str) -> str:
+    from wandb_workspaces.reports import v2 as blocks
+
+    report = blocks.Report(
+        entity=entity,
+        project=project,
+        title=heading(comparison)[:_LONGEST_TITLE],
+        description=basis(comparison),
+        blocks=_blocks(blocks, comparison, entity, project),
+        width="fluid",
+    )
+    report.save()
+    return str(report.url)
 
 
 def _blocks(blocks: Any, comparison: Comparison, entity: str, project: str) -> list[Any]:
@@ -65,7 +75,7 @@ def _blocks(blocks: Any, comparison: Comparison, entity: str, project: str) -> l
     shown = [(group, _ids(group, entity, project)) for group in comparison.groups]
     known = sum(len(ids) for _, ids in shown)
     if not known:
-        return [*made, blocks.P(text=f"No plots: no run has an id in {entity}/{project}.")]
+        return [*made, blocks.P(text=f"No plots: no run was mirrored to {entity}/{project}.")]
     sets = [
         blocks.Runset(
             entity=entity, project=project, name=group.name, filters=f"Metric('ID') in {ids!r}"
@@ -74,8 +84,9 @@ def _blocks(blocks: Any, comparison: Comparison, entity: str, project: str) -> l
         if ids
     ]
     text = (
-        f"Plots of {known} of {comparison.meta.used} runs, those with an id in {entity}/{project}; "
-        "a line is the mean of a group, its band goes from the least to the greatest run."
+        f"{known} of {comparison.meta.used} runs were mirrored to W&B, as far as is known into "
+        f"{entity}/{project}; one that ran offline is plotted once it is uploaded (wandb sync). "
+        "A line is the mean of a group, its band goes from the least to the greatest run."
     )
     return [
         *made,
