@@ -73,12 +73,10 @@ def compare_verb(words: list[str]) -> None:
         runs, comparison = build()
         console.print(terminal(comparison))
     for line in _write(asked, runs, comparison):
-        console.print(Text(line))
+        console.print(Text(line), soft_wrap=True)  # paths and addresses are copied from here
 
 
-def _write(
-    asked: argparse.Namespace, runs: list[RunData], comparison: Comparison
-) -> Iterator[str]:
+def _write(asked: argparse.Namespace, runs: list[RunData], comparison: Comparison) -> Iterator[str]:
     """The files that were asked for; a line for each as it is written."""
     texts: dict[Path, str] = {}
     if asked.markdown:

@@ -76,7 +76,9 @@ def strings(node: Any) -> list[str]:
 
 def test_it_says_what_the_comparison_says(server, runs):
     comparison = compared(runs)
-    assert write_wandb_report(comparison, "team/p").startswith("https://wandb.example/team/p/")
+    address = write_wandb_report(comparison, "team/p")
+    slug = "study-test-top1-of-6-runs-in-2-groups-tested-best-checkpoint"
+    assert address == f"https://wandb.example/team/p/reports/{slug}--Vmlldzox"
     assert (server.sent["entityName"], server.sent["projectName"]) == ("team", "p")
     assert server.sent["displayName"] == heading(comparison)
     (text,) = [b["content"] for b in server.blocks if b["type"] == "markdown-block"]

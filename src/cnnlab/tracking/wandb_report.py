@@ -4,6 +4,7 @@ The text is that of `--markdown`; the plots below it are drawn by W&B of the run
 """
 
 import importlib.util
+import re
 from typing import Any
 
 from cnnlab.errors import UserError, nearest
@@ -19,6 +20,7 @@ _LONGEST_TITLE = 128
 """W&B takes no more characters."""
 _WIDTH, _HEIGHT, _IN_A_ROW = 12, 8, 2
 """Of a plot, in W&B's units: its grid is 24 wide."""
+_NO_WORD = re.compile(r"[^A-Za-z0-9]+")
 
 
 def ready(where: str) -> None:
@@ -66,7 +68,9 @@ def _save(comparison: Comparison, entity: str, project: str) -> str:
         width="fluid",
     )
     report.save()
-    return str(report.url)
+    # `report.url` keeps a title's slashes, and so leads elsewhere.
+    home, _, _ = report.url.partition("/reports/")
+    return f"{home}/reports/{_NO_WORD.sub('-', report.title).strip('-')}--{report.id}"
 
 
 def _blocks(blocks: Any, comparison: Comparison, entity: str, project: str) -> list[Any]:
