@@ -6,7 +6,7 @@ from pathlib import Path
 import cnnlab
 
 SOURCE = Path(cnnlab.__file__).parent
-ANYONE = {"errors", "seeding", "atomic"}
+ANYONE = {"errors", "seeding", "atomic", "figure"}
 ALLOWED = {
     # A plan checks configs, counts nets and probes a few steps of training.
     "ablation": {"tracking", "config", "complexity", "reference", "tasks", "trainer"},

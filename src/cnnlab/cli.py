@@ -1,6 +1,7 @@
 """The verbs: `python -m cnnlab VERB ...`. Heavy imports wait until the config is valid."""
 
 import json
+import math
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnlab.errors import UserError, nearest, one_line_errors
+from cnnlab.figure import figure
 
 if TYPE_CHECKING:
     from cnnlab.verify import Comparison
@@ -220,10 +222,10 @@ def test(words: list[str]) -> None:
     if not metrics:  # not the first process of several
         return
     if as_json:
-        print(json.dumps(metrics))
+        print(json.dumps({k: None if math.isnan(v) else v for k, v in metrics.items()}))
         return
     for key, value in metrics.items():
-        print(f"{key:24}{value:.4f}" if isinstance(value, float) else f"{key:24}{value}")
+        print(f"{key:24}{figure(value) if isinstance(value, float) else value}")
     for line in lines:
         print(line)
 

@@ -12,6 +12,7 @@ from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
 
+from cnnlab import default_net
 from cnnlab import trainer as trainers
 from cnnlab.ablation.local_pool import AT_ONCE
 from cnnlab.complexity.count import count
@@ -20,6 +21,7 @@ from cnnlab.complexity.timing import latency_ms, peak_memory_mb
 from cnnlab.config import Composed
 from cnnlab.data.module import DataModule
 from cnnlab.errors import UserError
+from cnnlab.figure import figure
 from cnnlab.tasks.base import Task
 from cnnlab.tasks.build import build_parts, instantiate
 from cnnlab.tasks.error_lines import error_lines
@@ -62,6 +64,7 @@ class Experiment:
         self.data, self.task = build_parts(self.cfg)
         self.size = (self.data.channels, *self.data.image_size)
         self.cost = count(self.task.net, self.size)
+        self.remark = default_net.remark(composed, self.task, self.data.image_size)
         self.record = RunRecord.open(plain, composed.choices, composed.overrides)
 
     def __enter__(self) -> "Experiment":
@@ -119,6 +122,8 @@ class Experiment:
                     self.trainer.precision_plugin.forward_context,
                 )
             self._say(f"net      {self.record.name}: {summary_line(cost, latency)}")
+            if self.remark:
+                self._say(f"model    {self.remark}")
             if report := getattr(self.task.net.backbone, "load_report", None):
                 self._say(f"weights  {report}")
                 self.record.started_from(str(report))
@@ -160,7 +165,7 @@ class Experiment:
     def closing_block(self) -> str:
         """The end in a few lines: result, cost, where the run lies, what to type next."""
         metrics, fields = self.metrics(), self.record.fields
-        shown = [f"{k} {v:.4f}" for k, v in metrics.items() if k.startswith("test/")]
+        shown = [f"{k} {figure(v)}" for k, v in metrics.items() if k.startswith("test/")]
         best = fields["best"] if fields["tested"] == "best" else None
         which = f"checkpoint best by {best['key']} (epoch {best['epoch'] + 1})" if best else None
         folder = self.record.folder

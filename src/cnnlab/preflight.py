@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from hydra.utils import get_class
 
+from cnnlab import default_net
 from cnnlab import trainer as trainers
 from cnnlab.anchor_doctor import figure as anchor_figure
 from cnnlab.anchor_doctor.diagnosis import diagnose, words
@@ -18,6 +19,8 @@ from cnnlab.complexity.table import summary_line
 from cnnlab.config import Composed
 from cnnlab.data.batch import Batch
 from cnnlab.data.module import DataModule
+from cnnlab.data.names import Names
+from cnnlab.data.source import FileSource
 from cnnlab.errors import UserError
 from cnnlab.tasks.base import Task
 from cnnlab.tasks.build import build_parts
@@ -46,13 +49,15 @@ def preflight(composed: Composed, figure: Path | None) -> None:
     data.describe(lambda line: _say("data", line))
     data.check_files(lambda line: _say("files", line))
     _say("cost", summary_line(count(task.net, (data.channels, *data.image_size))))
+    if line := default_net.remark(composed, task, data.image_size):
+        _say("model", line)
     _one_step(data, task)
     report = getattr(task.net.backbone, "load_report", None)
     if report is not None:
         _say("weights", str(report))
     if detects:
         found = diagnose(data, task, data.seed)
-        for line in lines(found):
+        for line in lines(found, _names(data)):
             _say("anchors", line)
         if figure is not None:
             with replacing(figure, 0) as part:
@@ -84,20 +89,27 @@ def _parts(composed: Composed) -> tuple[DataModule, Task]:
     return build_parts(cfg)
 
 
+def _names(data: DataModule) -> Names | None:
+    """Of the files of the training images, where they are files."""
+    assert data.splits is not None  # it is set up
+    source = data.splits.train
+    return source.names if isinstance(source, FileSource) else None
+
+
 def _one_step(data: DataModule, task: Task) -> None:
     """Forward and backward of the first training batch, on the CPU in float32."""
     start = time.perf_counter()
     host = next(iter(data.train_dataloader()))
     read_s = time.perf_counter() - start
     batch: Batch = data.prepare(host, True, 0)
+    shape = " x ".join(map(str, batch.images.shape))
+    _say("batch", f"{shape}, read in {read_s:.2f} s; one training step of it ...")
     start = time.perf_counter()
     loss = torch.stack(list(task.losses(task.net(batch.images), batch).values())).sum()
     loss.backward()
     if not math.isfinite(loss.item()):
         raise UserError(f"the loss of the first batch is {loss.item()}")
-    shape = " x ".join(map(str, batch.images.shape))
-    step_s = time.perf_counter() - start
-    _say("batch", f"{shape}, read in {read_s:.2f} s; loss {loss.item():.4f}, step {step_s:.2f} s")
+    _say("batch", f"loss {loss.item():.4f}, step {time.perf_counter() - start:.2f} s")
     unused = [name for name, p in task.named_parameters() if p.requires_grad and p.grad is None]
     if unused:
         _say("batch", f"{len(unused)} parameters get no gradient: {', '.join(unused[:4])}")

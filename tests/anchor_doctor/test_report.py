@@ -4,6 +4,7 @@ import torch
 
 from cnnlab.anchor_doctor.diagnosis import diagnose
 from cnnlab.anchor_doctor.report import by_side, lines
+from cnnlab.data.names import Names
 from tests.anchor_doctor.sets import AnchorNet, BoxData, batch_of
 
 
@@ -20,7 +21,8 @@ def test_the_table_of_boxes_that_are_counted_by_hand(task):
         [],
     ]
     batch = batch_of(images, 20, (256, 256))
-    report = list(lines(diagnose(BoxData([batch], [batch]), task, 0)))
+    found = diagnose(BoxData([batch], [batch]), task, 0)
+    report = list(lines(found))
     assert len(report) < 25
     assert report[0].startswith("4 boxes of 4 training images")
     assert row(report, "all")[:3] == ["4", "100.0%", "75.0%"]
@@ -32,6 +34,8 @@ def test_the_table_of_boxes_that_are_counted_by_hand(task):
         "1 boxes are too small for any anchor (side under 22.6 px), such as 4 x 4 in training "
         "image 21" in report
     )
+    named = list(lines(found, Names.of(f"{i}.jpg" for i in range(30))))
+    assert any(line.endswith("such as 4 x 4 in 21.jpg") for line in named)
     positives = next(line for line in report if line.startswith("positives"))
     assert "none in 25.0% of 4" in positives
     assert "by IoU 0.5" in positives

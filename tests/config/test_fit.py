@@ -15,6 +15,8 @@ LAB = {
             tasks = ("classification", "multilabel")
         class Boxes:
             tasks = ("detection",)
+        class Scenes:
+            tasks = ("classification", "detection")
         """
 }
 
@@ -42,9 +44,20 @@ def faults(task, choice, monitor, parts, callbacks=None):
         (
             "mine",
             {"head": "Boxes", "loss": "Boxes"},
+            # A head brings its loss along: one mistake, one line.
+            ["head=mylab.Boxes: does not fit task=mine; it serves detection"],
+        ),
+        (
+            "mine",
+            {"loss": "Boxes"},
+            ["loss=mylab.Boxes: does not fit task=mine; it serves detection"],
+        ),
+        (
+            "classification",
+            {"data": "Scenes", "head": "Boxes"},
             [
-                "head=mylab.Boxes: does not fit task=mine; it serves detection",
-                "loss=mylab.Boxes: does not fit task=mine; it serves detection",
+                "head=mylab.Boxes: does not fit task=classification; it serves detection, and so "
+                "does data=boxes: add task=detection"
             ],
         ),
     ],

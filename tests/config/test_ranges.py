@@ -34,6 +34,7 @@ def nested(key, value):
         ("trainer.max_epochs", [1], [0, -1]),
         ("trainer.max_steps", [-1, 0, 5], [-2]),
         ("trainer.limit_val_batches", [0, 7, 0.5, 1.0], [-1, 1.5, -0.5]),
+        ("head.levels", [1, 8], [0, 9]),
         ("trainer.devices", [1, "auto", [0, 1]], [0, [-1]]),
     ],
 )
@@ -49,6 +50,7 @@ def test_ranges(key, good, bad):
     [
         ("data.fraction", 2, "data.fraction=2: must be above 0 and at most 1"),
         ("trainer.max_epochs", 0, "trainer.max_epochs=0: must be at least 1"),
+        ("head.anchors.ratios", [], "head.anchors.ratios=[]: must list one number or more"),
         ("seed", -1, "seed=-1: must be at least 0 and at most 4294967295"),
     ],
 )

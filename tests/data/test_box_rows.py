@@ -40,9 +40,9 @@ def test_image_after_image(rows: BoxRows) -> None:
     assert table.clipped.tolist() == [False, False, True, True]
     assert table.dropped.tolist() == [1, 0, 0]
     assert faults == [
-        "a#4: [5, 5, 5, 9] has no area; dropped",
-        "c#3: [-10, 0, 10, 30] reaches beyond the image; clipped",
-        "c#5: [-10, 100, 10, 130] reaches beyond the image; clipped",
+        "a#4 has no area; dropped",
+        "c#3 reaches beyond the image; clipped",
+        "c#5 reaches beyond the image; clipped",
     ]
     assert [part.dtype for part in (table.xyxy, table.area)] == [torch.float32] * 2
     assert [part.dtype for part in (table.label, table.first)] == [torch.int64] * 2
@@ -53,14 +53,14 @@ def test_drop_leaves_out_what_clip_cuts(rows: BoxRows) -> None:
     assert table.xyxy.tolist() == [[0, 0, 10, 10], [10, 20, 50, 80]]
     assert not table.clipped.any()
     assert table.dropped.tolist() == [1, 0, 3]
-    assert faults[-1] == "c#6: [1, 2, 3, nan] is not finite; dropped"
+    assert faults[-1] == "c#6 is not finite; dropped"
 
 
 def test_error_names_the_first_and_counts(rows: BoxRows) -> None:
     with pytest.raises(UserError) as caught:
         rows.table({3: 1, 7: 0, 9: 2}, "error")
     assert str(caught.value) == (
-        "a#4: [5, 5, 5, 9] has no area (4 such boxes in all); mend it, or choose "
+        "a#4 has no area (4 such boxes in all); mend it, or choose "
         "data.bad_boxes=clip or drop, which count them"
     )
 

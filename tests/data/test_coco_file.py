@@ -81,6 +81,21 @@ def test_as_pycocotools_reads_coco128(real_data: Callable[[str], Path]) -> None:
     assert int((table.counts() == 0).sum()) == 2
 
 
+def test_a_bad_box_is_named_as_the_file_has_it(tmp_path: Path) -> None:
+    file = opened(tmp_path, setting("annotations.2.bbox", [600, 400, 41, -2]))
+    rows = file.rows(LABELS, "img/", no_size)
+    _, faults = rows.table({0: 0, 1: 1}, "drop")
+    place = f"{tmp_path / 'a.json'}: annotation with id 9 of img/a.jpg"
+    assert faults == [f"{place}: bbox [600, 400, 41, -2] is inverted; dropped"]
+
+
+def test_an_annotation_without_an_id_is_named_by_its_place(tmp_path: Path) -> None:
+    wrong = {"image_id": 7, "category_id": 3, "bbox": [0, 0, 1, 1], "area": "big"}
+    file = opened(tmp_path, setting("annotations.1", wrong))
+    with pytest.raises(UserError, match="annotation number 2 of the list, without an id: 'area'"):
+        file.rows(LABELS, "", no_size)
+
+
 def test_sizes_that_are_not_given_are_asked_for(tmp_path: Path) -> None:
     def without(content: dict) -> None:
         del content["images"][1]["width"]
@@ -115,30 +130,46 @@ def setting(path: str, value: Any) -> Callable[[dict], None]:
 @pytest.mark.parametrize(
     ("path", "value", "says"),
     [
-        ("annotations.0.image_id", 5, "annotation 4: image_id 5 is not among its images"),
+        ("annotations.0.image_id", 5, "annotation with id 4: image_id 5 is not among its images"),
         (
             "annotations.0.category_id",
             4,
-            "annotation 4: category_id 4 is not among its categories, 90, 3",
+            "annotation with id 4: category_id 4 is not among its categories, 90, 3",
         ),
-        ("annotations.0.category_id", "3", "annotation 4: 'category_id' must be a whole number"),
-        ("annotations.0.category_id", [3], r"annotation 4: 'category_id' must be .*, not \[3\]"),
-        ("annotations.0.image_id", [7], r"annotation 4: 'image_id' must be .*, not \[7\]"),
+        (
+            "annotations.0.category_id",
+            "3",
+            "annotation with id 4: 'category_id' must be a whole number",
+        ),
+        (
+            "annotations.0.category_id",
+            [3],
+            r"annotation with id 4: 'category_id' must be .*, not \[3\]",
+        ),
+        ("annotations.0.image_id", [7], r"annotation with id 4: 'image_id' must be .*, not \[7\]"),
         (
             "annotations.0.iscrowd",
             "0",
-            "annotation 4: 'iscrowd' must be 0, 1, true or false, not '",
+            "annotation with id 4: 'iscrowd' must be 0, 1, true or false, not '",
         ),
-        ("annotations.0.iscrowd", 2, "annotation 4: 'iscrowd' must be"),
-        ("annotations.0.iscrowd", None, "annotation 4: 'iscrowd' must be"),
-        ("annotations.0.iscrowd", [], "annotation 4: 'iscrowd' must be"),
-        ("annotations.0.bbox", [1, 2, 3], r"annotation 4: 'bbox' must be \[x, y, width, height\]"),
-        ("annotations.0.bbox", [1, 2, 3, None], "annotation 4: 'bbox' must be"),
-        ("annotations.0.bbox", [1, 2, 3, 10**400], "annotation 4: 'bbox' must be"),
-        ("annotations.0.bbox", None, "annotation 4: 'bbox' must be"),
-        ("annotations.0.area", "big", "annotation 4: 'area' must be a number, not 'big'"),
-        ("annotations.0.area", float("nan"), "annotation 4: 'area' must be a number"),
-        ("annotations.0", 3, "annotation 0: 'image_id' must be a whole number, not None"),
+        ("annotations.0.iscrowd", 2, "annotation with id 4: 'iscrowd' must be"),
+        ("annotations.0.iscrowd", None, "annotation with id 4: 'iscrowd' must be"),
+        ("annotations.0.iscrowd", [], "annotation with id 4: 'iscrowd' must be"),
+        (
+            "annotations.0.bbox",
+            [1, 2, 3],
+            r"annotation with id 4: 'bbox' must be \[x, y, width, height\]",
+        ),
+        ("annotations.0.bbox", [1, 2, 3, None], "annotation with id 4: 'bbox' must be"),
+        ("annotations.0.bbox", [1, 2, 3, 10**400], "annotation with id 4: 'bbox' must be"),
+        ("annotations.0.bbox", None, "annotation with id 4: 'bbox' must be"),
+        ("annotations.0.area", "big", "annotation with id 4: 'area' must be a number, not 'big'"),
+        ("annotations.0.area", float("nan"), "annotation with id 4: 'area' must be a number"),
+        (
+            "annotations.0",
+            3,
+            "annotation number 1 of the list, without an id: 'image_id' must be a whole",
+        ),
         ("images.0.id", 7, "image 7, a.jpg, is listed twice"),
         ("images.0.file_name", "a.jpg", "image 7, a.jpg, is listed twice"),
         ("images.0.file_name", None, "'file_name' must be a text, not None"),

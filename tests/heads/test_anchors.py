@@ -109,7 +109,6 @@ def test_sizes_of_ones_own():
         ({"sizes": [[], []]}, r"one or more; it lists \[0, 0\]"),
         ({"sizes": [[[8, 8]], [[16, 0]]]}, r"above 0; not \[16, 0\]"),
         ({"sizes": [[[8, 8]], [[16]]]}, r"\[width, height\] in pixels, above 0; not \[16\]"),
-        ({"scales": ()}, "scales, ratios: neither may be empty"),
     ],
 )
 def test_refused(words, said):

@@ -47,15 +47,27 @@ def test_skips_carry_the_finer_maps(skips):
     assert maps[-1].grad is not None
 
 
-@pytest.mark.parametrize("how", ["transposed", "bilinear", "pixel_shuffle"])
+@pytest.mark.parametrize("how", ["transposed", "bilinear_conv", "pixel_shuffle"])
 @pytest.mark.parametrize("factor", [1, 2, 4])
 def test_enlarging_by_any_factor(how, factor):
     layer = enlarging(6, 4, factor, how)
     assert layer(torch.rand(2, 6, 5, 7)).shape == (2, 4, 5 * factor, 7 * factor)
 
 
-def test_bilinear_is_the_convolution_enlarged():
-    layer, x = enlarging(3, 2, 2, "bilinear"), torch.rand(1, 3, 6, 6)
+def test_bilinear_leaves_the_channels_to_the_convolutions_after_it():
+    net = head(width=16)
+    first = [block[0][0].in_channels for block in net.blocks]
+    # As smp's decoder: what comes from below, and ResNet-18's map of that stride.
+    assert first == [512 + 256, 256 + 128, 128 + 64, 64 + 64]
+    assert not list(net.ups.parameters())
+    x = torch.rand(1, 3, 6, 6)
+    assert torch.equal(
+        enlarging(3, 3, 4, "bilinear")(x), F.interpolate(x, scale_factor=4, mode="bilinear")
+    )
+
+
+def test_bilinear_conv_is_the_convolution_enlarged():
+    layer, x = enlarging(3, 2, 2, "bilinear_conv"), torch.rand(1, 3, 6, 6)
     convolution = layer[0]
     want = F.interpolate(convolution(x), scale_factor=2, mode="bilinear")
     torch.testing.assert_close(layer(x), want)
@@ -64,9 +76,10 @@ def test_bilinear_is_the_convolution_enlarged():
 def test_maps_of_one_size_are_joined_without_enlarging():
     net = head(knobs={"output_stride": 8})
     assert net.reductions == [2, 4, 8, 8, 8]
-    kinds = [type(up) for up in net.ups]
-    assert kinds[:2] == [nn.Conv2d, nn.Conv2d]
+    assert [type(up) for up in net.ups][:2] == [nn.Identity, nn.Identity]
     assert net(torch.rand(1, 3, 45, 61)).shape == (1, 5, 45, 61)
+    linear = head(knobs={"output_stride": 8}, upsampling="transposed")
+    assert [type(up) for up in linear.ups][:2] == [nn.Conv2d, nn.Conv2d]
 
 
 def test_few_channels_score_over_3x3():

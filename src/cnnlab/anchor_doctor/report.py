@@ -11,14 +11,20 @@ from cnnlab.anchor_doctor.diagnosis import ENOUGH, Diagnosis, recall, words
 from cnnlab.anchor_doctor.seen import Seen
 from cnnlab.boxes.coverage import Coverage, Level
 from cnnlab.boxes.geometry import area
+from cnnlab.data.names import Names
 
 _MOST_GROUPS = 6  # scales, or ratios, up to which each has a line, then each power of 2
 _SIDES = (16, 32, 64, 128)  # where the ranges of box sides meet, in pixels; the figure has more
 _NAME = 40  # characters
 
 
-def lines(found: Diagnosis) -> Iterator[str]:
-    """The report, line by line."""
+def lines(found: Diagnosis, names: Names | None = None) -> Iterator[str]:
+    """The report, line by line.
+
+    Args:
+        found: by `diagnose`.
+        names: of the training images, by which one is told; without them by its number.
+    """
     shapes = sum(len(level.shapes) for level in found.levels)
     yield (
         f"{len(found.train.xyxy):,} boxes of {len(found.train.id):,} training images, as training "
@@ -29,7 +35,7 @@ def lines(found: Diagnosis) -> Iterator[str]:
     every = torch.ones_like(found.now.train.iou, dtype=torch.bool)
     for name, which in [("all", every), *_groups(found)]:
         yield _row(name, which, found.now.train)
-    yield from _out_of_reach(found)
+    yield from _out_of_reach(found, names)
     yield _positives(found)
     yield f"{'fitted by k-means; recall, mean IoU':<{_NAME}}{'training':>17}{'val':>18}"
     for name, covered in (("these anchors", found.now), ("fitted anchors", found.fitted)):
@@ -84,7 +90,7 @@ def _row(name: str, which: Tensor, now: Coverage) -> str:
     return f"{name:<{_NAME}}{count:>9,}{count / len(which):8.1%}{figures}"
 
 
-def _out_of_reach(found: Diagnosis) -> Iterator[str]:
+def _out_of_reach(found: Diagnosis, names: Names | None) -> Iterator[str]:
     """Boxes so small or large that they cannot have an IoU of `ENOUGH`, wherever they lie.
 
     An IoU is at most the ratio of the areas.
@@ -99,9 +105,10 @@ def _out_of_reach(found: Diagnosis) -> Iterator[str]:
     ):
         if which.any():
             width, height = seen.sides[pick].tolist()
+            id = int(seen.id[seen.image[pick]])
             yield (
                 f"{int(which.sum()):,} boxes are too {what} for any anchor (side {side} px), such "
-                f"as {width:.4g} x {height:.4g} in training image {int(seen.id[seen.image[pick]])}"
+                f"as {width:.4g} x {height:.4g} in {names[id] if names else f'training image {id}'}"
             )
 
 

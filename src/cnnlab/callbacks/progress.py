@@ -8,6 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from tqdm import tqdm
 
 from cnnlab.callbacks.step_monitor import StepMonitor
+from cnnlab.figure import figure
 
 
 class Progress(Callback):
@@ -69,7 +70,7 @@ class Progress(Callback):
         self._validated = False
         values = {k: float(v) for k, v in logged if k.startswith("val/")}
         words = [self._epoch(trainer), f"{seconds:6.1f} s", f"train/loss {self._loss():.4f}"]
-        words += [f"{key} {value:.4f}" for key, value in values.items()]
+        words += [f"{key} {figure(value)}" for key, value in values.items()]
         if left > 0:
             words.append(f"{_clock(left * seconds)} left")
         self._say(trainer, "  ".join(words))

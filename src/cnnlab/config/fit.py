@@ -25,11 +25,21 @@ def faults(
     name = str(choices.get("task"))
     # A task that a lab derives from one of ours serves what that one serves.
     names = {name, *((attribute(task, "tasks") if task else None) or ())}
-    for group in ("data", "head", "loss"):
-        serves = attribute(definitions[group], "tasks") if group in definitions else None
-        if serves and not names & set(serves):
+    serves = {
+        group: attribute(definitions[group], "tasks") if group in definitions else None
+        for group in ("data", "head", "loss")
+    }
+    for group, served in serves.items():
+        if served and not names & set(served):
             choice = choices.get(group) or plain[group]["_target_"]
-            yield f"{group}={choice}: does not fit task={name}; it serves {', '.join(serves)}"
+            line = f"{group}={choice}: does not fit task={name}; it serves {', '.join(served)}"
+            common = [task for task in served if task in (serves["data"] or ())]
+            if group == "head" and common:
+                data = choices.get("data") or plain["data"]["_target_"]
+                line += f", and so does data={data}: add task={common[0]}"
+            yield line
+            if group == "head":
+                break  # it brought its loss along
     gives, takes = (
         attribute(definitions[group], name) if group in definitions else None
         for group, name in (("head", "gives"), ("loss", "takes"))

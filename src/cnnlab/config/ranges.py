@@ -78,7 +78,7 @@ RANGES = {
     "head.depth": _COUNT,
     "head.fuse": _NOT_NEGATIVE,
     "head.dropout": _BELOW_ONE,
-    "head.levels": _COUNT,
+    "head.levels": "[1, 8]",  # at 8 the coarsest stride is 1024 at least
     "head.anchors.side": _POSITIVE,
     "head.anchors.scales": _POSITIVE,
     "head.anchors.ratios": _POSITIVE,
@@ -144,6 +144,8 @@ _ASCENDING = (
     "scheduler.milestones",
 )
 """Keys whose numbers go upwards."""
+_NOT_EMPTY = ("head.anchors.scales", "head.anchors.ratios")
+"""Lists of one number or more."""
 _NOT_ABOVE = {
     "loss.background": "loss.foreground",
     "loss.rpn.background": "loss.rpn.foreground",
@@ -170,6 +172,9 @@ def faults(plain: dict[str, Any]) -> Iterator[str]:
         numbers = isinstance(value, list) and all(isinstance(v, int | float) for v in value)
         if numbers and value != sorted(value):
             yield f"{key}={value}: must be ascending"
+    for key in _NOT_EMPTY:
+        if _get(plain, key) == []:
+            yield f"{key}=[]: must list one number or more"
     for low, high in _NOT_ABOVE.items():
         least, most = _get(plain, low), _get(plain, high)
         if all(isinstance(n, int | float) for n in (least, most)) and least > most:

@@ -29,7 +29,8 @@ class BoxRows:
     """Images and boxes of one split, in any order.
 
     Args:
-        place: in words where a box stands, of the name of its image and its `mark`.
+        place: in words where a box stands, and the box as it is written there, of the name of its
+            image and its `mark`.
         relative: lengths are shares of the image's width and height.
     """
 
@@ -98,8 +99,7 @@ class BoxRows:
         limits = np.ones((len(image), 2)) if self.relative else sizes[image, ::-1].astype(float)
         verdict = judge(xyxy, limits, policy)
         faults = [
-            f"{self.place(self.names[image[i]], int(mark[i]))}: "
-            f"[{', '.join(f'{side:g}' for side in xyxy[i])}] {FAULTS[verdict.fault[i]]}"
+            f"{self.place(self.names[image[i]], int(mark[i]))} {FAULTS[verdict.fault[i]]}"
             + ("; clipped" if verdict.clipped[i] else "; dropped")
             for i in np.flatnonzero(verdict.fault)[:NUM_NAMED]
         ]

@@ -71,7 +71,7 @@ class CocoFile:
                 a value that is no number; names the entry.
         """
         file = self.file
-        rows = BoxRows(lambda image, id: f"{file}: annotation {id} of {image}", relative=False)
+        rows = BoxRows(self._place, relative=False)
         numbers: dict[int, int] = {}
         seen: set[str] = set()
         for entry, name in zip(self._images, self.names, strict=True):
@@ -84,8 +84,7 @@ class CocoFile:
                 height, width = sizes(prefix + name)
             numbers[id] = rows.add_image(prefix + name, height, width)
         for number, entry in enumerate(self._boxes):
-            mark = entry.get("id", number) if isinstance(entry, dict) else number
-            what = f"{file}: annotation {mark}"
+            what = f"{file}: {_called(entry, number)}"
             image, category = (_whole(entry, key, what) for key in ("image_id", "category_id"))
             if image not in numbers:
                 raise UserError(f"{what}: image_id {image} is not among its images")
@@ -98,11 +97,22 @@ class CocoFile:
                 numbers[image],
                 _corners(entry.get("bbox"), what),
                 labels[self.categories[category].name],
-                mark if isinstance(mark, int) and abs(mark) < 2**63 else number,
+                number,
                 crowd=_flag(entry.get("iscrowd", 0), what),
                 area=_area(entry.get("area"), what),
             )
         return rows
+
+    def _place(self, image: str, number: int) -> str:
+        entry = self._boxes[number]
+        return f"{self.file}: {_called(entry, number)} of {image}: bbox {entry['bbox']}"
+
+
+def _called(entry: Any, number: int) -> str:
+    """An annotation by its id, else by its place in the list."""
+    if isinstance(entry, dict) and "id" in entry:
+        return f"annotation with id {entry['id']}"
+    return f"annotation number {number + 1} of the list, without an id"
 
 
 def _parsed(file: Path) -> dict[str, Any]:

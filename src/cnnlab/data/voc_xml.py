@@ -65,9 +65,13 @@ class VOCXml(BoxSet):
 
     def _rows(self, images: dict[str, str], labels: dict[str, int]) -> BoxRows:
         """Image -> xml, both relative to the root; unknown names get the next label."""
-        rows = BoxRows(
-            lambda image, number: f"{self.root / images[image]}: object {number}", relative=False
-        )
+
+        def place(image: str, number: int) -> str:
+            file = self.root / images[image]
+            written = ", ".join(f"{side:g}" for side in read_voc(file).objects[number - 1].xyxy)
+            return f"{file}: object {number}: [{written}]"
+
+        rows = BoxRows(place, relative=False)
         for image, xml in images.items():
             content = read_voc(self.root / xml)
             size = content.height, content.width

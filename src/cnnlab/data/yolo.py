@@ -57,9 +57,7 @@ class YOLO(BoxSet):
         return found
 
     def _rows(self, images: list[str], num_classes: int, split: str, notes: list[str]) -> BoxRows:
-        rows = BoxRows(
-            lambda image, line: f"{self.root / labels_of(image)}, line {line}", relative=True
-        )
+        rows = BoxRows(self._place, relative=True)
         without = 0
         for image in images:
             number = rows.add_image(image, 0, 0)
@@ -77,6 +75,11 @@ class YOLO(BoxSet):
         if without:
             notes.append(f"{split}: {without:,} images have no file of labels: without boxes")
         return rows
+
+    def _place(self, image: str, line: int) -> str:
+        file = self.root / labels_of(image)
+        written = file.read_text("utf-8-sig").splitlines()[line - 1].strip()
+        return f"{file}, line {line}: '{written}'"
 
     def _images(self, given: Any, split: str, content: dict[str, Any], file: Path) -> list[str]:
         """The images of a split, relative to the root."""

@@ -40,12 +40,9 @@ class Anchors:
             reductions: strides of the levels, the finest first.
 
         Raises:
-            UserError: `sizes` of another number of levels, of different lengths, or no sizes; no
-                scales or ratios.
+            UserError: `sizes` of another number of levels, of different lengths, or no sizes.
         """
         if self.sizes is None:
-            if not (self.scales and self.ratios):
-                raise UserError("head.anchors.scales, ratios: neither may be empty")
             shapes = [
                 (scale / math.sqrt(ratio), scale * math.sqrt(ratio))
                 for ratio in self.ratios

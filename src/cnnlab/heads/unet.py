@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from cnnlab.heads.segmentation import SegmentationHead, resized
 
-Upsampling = Literal["transposed", "bilinear", "pixel_shuffle"]
+Upsampling = Literal["bilinear", "bilinear_conv", "transposed", "pixel_shuffle"]
 
 
 class UNet(SegmentationHead):
@@ -26,8 +26,10 @@ class UNet(SegmentationHead):
             strides do, as in the paper.
         depth: maps used, from the finest on; None: all that the backbone has.
         skips: whether the finer maps are joined.
-        upsampling: `transposed` (the paper's 2x2 up-convolution), `bilinear` (after a 3x3
-            convolution), or `pixel_shuffle` (Shi et al. 2016, arXiv:1609.05158).
+        upsampling: `bilinear`, to which the level's convolutions are enough; or a linear layer that
+            brings the channels to the level's: `bilinear_conv` (after a 3x3 convolution),
+            `transposed` (the paper's 2x2 up-convolution), `pixel_shuffle` (Shi et al. 2016,
+            arXiv:1609.05158).
         score_kernel: of the last convolution; 1 in the paper, over 64 channels. Over few channels
             3 learns several times as fast: Adam moves each weight alike, and a score of 16 channels
             has 16 or 144 of them.
@@ -52,8 +54,9 @@ class UNet(SegmentationHead):
         for level in reversed(range(len(self.channels) - 1)):
             out = width * self.reductions[level]
             factor = max(1, self.reductions[level + 1] // self.reductions[level])
-            self.ups.append(enlarging(below, out, factor, upsampling))
-            joined = out + (self.channels[level] if skips else 0)
+            own = below if upsampling == "bilinear" else out
+            self.ups.append(enlarging(below, own, factor, upsampling))
+            joined = own + (self.channels[level] if skips else 0)
             self.blocks.append(nn.Sequential(_convolution(joined, out), _convolution(out, out)))
             below = out
         self.score = nn.Conv2d(below, num_classes, score_kernel, padding=score_kernel // 2)
@@ -71,12 +74,14 @@ class UNet(SegmentationHead):
 
 
 def enlarging(in_chans: int, out_chans: int, factor: int, how: Upsampling) -> nn.Module:
-    """`(B, in, H, W) -> (B, out, factor * H, factor * W)`."""
+    """`(B, in, H, W) -> (B, out, factor * H, factor * W)`; `bilinear` wants in = out."""
+    if how == "bilinear":
+        return nn.Upsample(scale_factor=factor, mode="bilinear") if factor > 1 else nn.Identity()
     if factor == 1:  # dilated stages
         return nn.Conv2d(in_chans, out_chans, 3, padding=1)
     if how == "transposed":
         return nn.ConvTranspose2d(in_chans, out_chans, factor, factor)
-    if how == "bilinear":
+    if how == "bilinear_conv":
         # The other order does factor^2 times the work for nearly the same: both are linear.
         return nn.Sequential(
             nn.Conv2d(in_chans, out_chans, 3, padding=1),

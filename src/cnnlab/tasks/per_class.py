@@ -1,8 +1,8 @@
 """The figures of the classes, one by one, for the eye."""
 
-import math
 from textwrap import wrap
 
+from cnnlab.figure import figure
 from cnnlab.tasks.base import Task
 
 _WIDTH = 100  # of a line, in characters
@@ -19,7 +19,7 @@ def per_class_lines(task: Task) -> list[str]:
         return []
     # A class and its figure stay on one line: no-break spaces, until the lines are cut.
     entries = [
-        f"{name} {'-' if math.isnan(value) else f'{value:.3f}'}".replace(" ", "\xa0")
+        f"{name} {figure(value, 3)}".replace(" ", "\xa0")
         for name, value in zip(task.classes, values, strict=True)
     ]
     lines = wrap(
