@@ -282,6 +282,15 @@ def test_a_resumed_run_keeps_its_id_and_its_steps(open_record):
     assert exit_codes(record.folder) == [1, 0]
 
 
+def test_a_wrong_variable_of_wandb_stops_no_run(open_record, monkeypatch, capsys):
+    monkeypatch.setenv("WANDB_MODE", "oflline")
+    with open_record() as record:
+        record.attach([mirror("auto")])
+    assert read_run(record.folder).status == "finished"
+    assert "W&B does not take its WANDB_... variables" in (said := capsys.readouterr().err)
+    assert "so only the local record is written" in said
+
+
 def test_a_run_of_a_sweep_keeps_the_id_of_its_agent(open_record, monkeypatch, tmp_path):
     """The variables are those that `wandb agent` sets."""
     chosen = tmp_path / "config-from-agent.yaml"

@@ -13,7 +13,7 @@ from cnnlab.errors import UserError
 from cnnlab.tracking.machine_paths import MachinePaths
 from cnnlab.tracking.mirror import Mirror
 from cnnlab.tracking.sender import Sender
-from cnnlab.tracking.wandb_access import answers, first_line, has_key, within
+from cnnlab.tracking.wandb_access import answers, first_line, has_key, settings, within
 
 if TYPE_CHECKING:
     from cnnlab.tracking.record import RunRecord
@@ -134,9 +134,12 @@ class WandbMirror(Mirror):
         """Start online; else why not, in words."""
         import wandb
 
-        settings = wandb.setup(wandb.Settings(silent=True)).settings
-        base_url = settings.base_url
-        if not has_key(base_url, settings.api_key):
+        try:
+            known = settings()
+        except UserError as error:
+            return str(error)
+        base_url = known.base_url
+        if not has_key(base_url, known.api_key):
             return "not logged in"
         if not answers(base_url, min(5.0, self.timeout_s)):
             return f"{base_url} does not answer"
