@@ -64,7 +64,7 @@ def _make_run(folder: Path, config: dict[str, Any], arm: int, seed: int) -> None
 
 
 def measure() -> list[dict[str, Any]]:
-    """Two rows, of `find` and of `compare`; files just written, so in the system's cache."""
+    """Rows of `find`, of `compare`, and of both; files just written, so in the system's cache."""
     with tempfile.TemporaryDirectory() as name:
         make_runs(Path(name) / "runs" / "many")
         start = time.perf_counter()
@@ -73,16 +73,20 @@ def measure() -> list[dict[str, Any]]:
         compare(runs, metric="test/top1", cost="params_m", by=None, baseline=None)
         compared = time.perf_counter()
     assert len(runs) == ARMS * SEEDS
-    return [_row("find", found - start), _row("compare", compared - found)]
+    return [
+        _row("find", found - start, "-"),
+        _row("compare", compared - found, "-"),
+        _row("find and compare", compared - start, "1 or less"),
+    ]
 
 
-def _row(name: str, seconds: float) -> dict[str, Any]:
+def _row(name: str, seconds: float, target: str) -> dict[str, Any]:
     return {
         "name": f"{name} {ARMS * SEEDS:,} runs of {POINTS} points",
         "ours": seconds,
         "reference": ALLOWED_S,
         "unit": "s",
         "ratio": seconds / ALLOWED_S,
-        "target": "both together < 1",
+        "target": target,
         "note": f"of the {ALLOWED_S:g} s allowed; {ARMS} arms x {SEEDS} seeds, {len(KEYS)} curves",
     }

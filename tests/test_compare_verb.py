@@ -88,6 +88,7 @@ def test_watch_waits_for_the_first_run(made_run, write_run, tmp_path, capsys, mo
         (["{study}", "--metric", "top1"], "metric top1: no finished run has it"),
         (["{study}x"], "no such folder; did you mean 'study'?"),
         (["{study}", "--watch"], "--watch: no plan.json"),
+        (["{study}", "--wandb-report", "team"], "--wandb-report team: must be ENTITY/PROJECT"),
     ],
 )
 def test_mistakes_are_one_line(study, capsys, words, said):

@@ -31,6 +31,7 @@ python -m cnnlab VERB [words]
   test    model=NET model.weights=FILE data=SET        any weights, in float32
   compare PATHS [--by KEY] [--metric KEY] [--cost gmacs] [--baseline GROUP] [--watch]
           [--markdown FILE] [--latex FILE] [--csv FILE] [--html FILE] [--collect DIR]
+          [--wandb-report ENTITY/PROJECT]
                                             runs by config over seeds: means, paired differences, verdicts, what is unfair;
                                             PATHS: run folders, multiruns, W&B's folders, wandb:ENTITY/PROJECT/GROUP
   tune    model=NET data=SET 'space={optimizer.lr: [1e-4, 1e-1, log], recipe: [fast, gentle]}' trials=20

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -30,6 +30,7 @@ _VALUES = {
     "csv": "FILE.csv",
     "html": "FILE.html",
     "collect": "DIR",
+    "wandb-report": "ENTITY/PROJECT",
 }
 _NARROWEST = 80
 
@@ -41,6 +42,10 @@ def compare_verb(words: list[str]) -> None:
         UserError: a word that is none of the verb's, or what `find` and `compare` refuse.
     """
     asked = _parse(words)
+    if asked.wandb_report is not None:
+        from cnnlab.tracking.wandb_report import ready
+
+        ready(asked.wandb_report)
     console = Console()
     if not console.is_terminal or console.width < _NARROWEST:
         # Tables stay whole in a file and are cut by no pipe.
@@ -73,11 +78,11 @@ def compare_verb(words: list[str]) -> None:
         runs, comparison = build()
         console.print(terminal(comparison))
     for line in _write(asked, runs, comparison):
-        console.print(Text(line))
+        console.print(Text(line), soft_wrap=True)  # paths and addresses are copied from here
 
 
-def _write(asked: argparse.Namespace, runs: list[RunData], comparison: Comparison) -> list[str]:
-    """The files that were asked for; a line for each."""
+def _write(asked: argparse.Namespace, runs: list[RunData], comparison: Comparison) -> Iterator[str]:
+    """The files that were asked for; a line for each as it is written."""
     texts: dict[Path, str] = {}
     if asked.markdown:
         from cnnlab.tracking.markdown import markdown
@@ -93,18 +98,21 @@ def _write(asked: argparse.Namespace, runs: list[RunData], comparison: Compariso
         texts |= csv_files(comparison, Path(asked.csv))
     for path, text in texts.items():
         write_bytes(path, text.encode())
-    lines = [f"wrote {path}" for path in texts]
+        yield f"wrote {path}"
     if asked.html:
         from cnnlab.tracking.report import write_report
 
         write_report(comparison, Path(asked.html))
-        lines.append(f"wrote {asked.html}")
+        yield f"wrote {asked.html}"
     if asked.collect:
         from cnnlab.tracking.collect import collect
 
         written = collect(runs, Path(asked.collect), _warn)
-        lines.append(f"collected {len(written)} runs in {asked.collect}")
-    return lines
+        yield f"collected {len(written)} runs in {asked.collect}"
+    if asked.wandb_report:
+        from cnnlab.tracking.wandb_report import write_wandb_report
+
+        yield f"wrote {write_wandb_report(comparison, asked.wandb_report)}"
 
 
 def _warn(text: str) -> None:
@@ -112,7 +120,8 @@ def _warn(text: str) -> None:
 
 
 def _writes(asked: argparse.Namespace) -> bool:
-    return any((asked.markdown, asked.latex, asked.csv, asked.html, asked.collect))
+    texts = asked.markdown, asked.latex, asked.csv
+    return any((*texts, asked.html, asked.collect, asked.wandb_report))
 
 
 def _folders(paths: Sequence[str]) -> list[Path]:

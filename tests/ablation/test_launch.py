@@ -340,3 +340,11 @@ def test_a_foreign_record_is_named_and_left_alone(study, text):
 def test_wrong_words(study, words, named):
     with pytest.raises(UserError, match=named):
         study.launch(**words)
+
+
+def test_several_runs_within_a_sweep_of_wandb_are_refused(study, monkeypatch):
+    """They would share the one id that the agent gives."""
+    monkeypatch.setenv("WANDB_SWEEP_ID", "s1")
+    with pytest.raises(UserError, match="WANDB_SWEEP_ID is set"):
+        study.launch()
+    assert not study.folder.exists()

@@ -282,6 +282,33 @@ def test_a_resumed_run_keeps_its_id_and_its_steps(open_record):
     assert exit_codes(record.folder) == [1, 0]
 
 
+def test_a_wrong_variable_of_wandb_stops_no_run(open_record, monkeypatch, capsys):
+    monkeypatch.setenv("WANDB_MODE", "oflline")
+    with open_record() as record:
+        record.attach([mirror("auto")])
+    assert read_run(record.folder).status == "finished"
+    assert "W&B does not take its WANDB_... variables" in (said := capsys.readouterr().err)
+    assert "so only the local record is written" in said
+
+
+def test_a_run_of_a_sweep_keeps_the_id_of_its_agent(open_record, monkeypatch, tmp_path):
+    """The variables are those that `wandb agent` sets."""
+    chosen = tmp_path / "config-from-agent.yaml"
+    chosen.write_text("wandb_version: 1\noptimizer.lr:\n  value: 0.1\n")
+    for name, value in (("ID", "s1"), ("PARAM_PATH", str(chosen))):
+        monkeypatch.setenv(f"WANDB_SWEEP_{name}", value)
+    monkeypatch.setenv("WANDB_RUN_ID", "fromagent")
+    with open_record() as record:
+        record.attach([told := mirror("offline")])
+        told.log_metrics({"a": 1.0}, 1)
+    assert read_run(record.folder).wandb_id == "fromagent"
+    said: list[str] = []
+    (run,) = find([record.folder / "wandb"], said.append)
+    assert (run.wandb_id, run.identity) == ("fromagent", record.fields["identity"])
+    assert find([record.folder, record.folder / "wandb"], said.append)[0].wandb is None
+    assert said == ["1 runs at W&B repeat run folders and do not count again"]
+
+
 def test_a_mirror_reads_back_as_the_record(open_record):
     """Both sessions of a run that went back to an earlier step."""
     with pytest.raises(KeyboardInterrupt), open_record() as record:  # noqa: PT012  (what is raised within is the question)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cnnlab.errors import UserError
-from cnnlab.tracking import wandb_online
+from cnnlab.tracking import wandb_access
 from cnnlab.tracking.wandb_online import read_parts
 from cnnlab.tracking.wandb_parts import run_data
 
@@ -166,7 +166,7 @@ def test_a_log_in_that_is_refused(settings, monkeypatch):
         raise ValueError("API key must have 40+ characters\nhas 3")
 
     settings.api_key = "abc"
-    monkeypatch.setattr(wandb_online, "answers", lambda url, timeout_s: True)
+    monkeypatch.setattr(wandb_access, "answers", lambda url, timeout_s: True)
     monkeypatch.setattr("wandb.Api", api)
     with pytest.raises(UserError, match=r"does not take the log-in \(API key must have 40\+ cha"):
         read_parts("wandb:team/p", refuse)

@@ -59,11 +59,15 @@ def launch(
 
     Raises:
         UserError: outdated runs are there, or a value is not one of those named above; a metric
-            that is a time, and runs side by side; a file system without locks.
+            that is a time, and runs side by side; a file system without locks; within a W&B sweep.
     """
     _refuse("stale", stale, STALE_CHOICES)
     _refuse("keep", keep, KEEP)
     _refuse_timing_beside(plan, jobs, slurm)
+    if os.environ.get("WANDB_SWEEP_ID"):  # which would make all jobs one run there
+        raise UserError(
+            "WANDB_SWEEP_ID is set: a run of a W&B sweep is one training, and this starts several"
+        )
     began = time.time()
     commit = (git() or {}).get("commit")
     states = [read_state(job.folder) for job in plan.jobs]

@@ -124,7 +124,9 @@ def search_on(search: Search, *, jobs: int, command: Sequence[str]) -> "tuple[St
             while stops.signum is None and (batch := _next(search, study, jobs)):
                 plan = Plan(search.name, search.folder, None, batch, search.metric)
                 orders = {
-                    job.name: Order(search.name, job, [*command], {}, commit, None, search.keep, began)
+                    job.name: Order(
+                        search.name, job, list(command), {}, commit, None, search.keep, began
+                    )
                     for job in batch
                 }
                 Multirun(plan, LocalPool(jobs), orders, {}, shown).run(stops)

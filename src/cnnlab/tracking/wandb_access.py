@@ -8,7 +8,10 @@ import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
+
+from cnnlab.errors import UserError
 
 
 def has_key(base_url: str, settings_key: str | None) -> bool:
@@ -33,6 +36,44 @@ def has_key(base_url: str, settings_key: str | None) -> bool:
         except (OSError, netrc.NetrcParseError):
             continue
     return False
+
+
+def settings() -> Any:
+    """W&B's own, of its variables and files.
+
+    Raises:
+        UserError: W&B does not take them, such as WANDB_MODE=oflline.
+    """
+    import wandb
+
+    try:
+        return wandb.setup(wandb.Settings(silent=True)).settings
+    except Exception as error:  # pydantic's, over several lines
+        words = " ".join(str(error).split())[:160]
+        raise UserError(
+            f"W&B does not take its WANDB_... variables or settings ({words})"
+        ) from error
+
+
+def unusable(timeout_s: float = 5.0) -> str | None:
+    """Why W&B's server cannot be asked anything, in words; None where it can.
+
+    To be called first: W&B itself would ask for a key at the terminal, and wait long for an answer.
+    """
+    try:
+        known = settings()
+    except UserError as error:
+        return str(error)
+    if not has_key(known.base_url, known.api_key):
+        return "not logged in to W&B; wandb login, or set WANDB_API_KEY"
+    if not answers(known.base_url, timeout_s):
+        return f"{known.base_url} does not answer"
+    return None
+
+
+def first_line(error: BaseException) -> str:
+    """What W&B raised, in at most 160 characters."""
+    return (str(error).strip() or type(error).__name__).partition("\n")[0][:160]
 
 
 def answers(base_url: str, timeout_s: float) -> bool:

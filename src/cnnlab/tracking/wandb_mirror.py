@@ -13,7 +13,7 @@ from cnnlab.errors import UserError
 from cnnlab.tracking.machine_paths import MachinePaths
 from cnnlab.tracking.mirror import Mirror
 from cnnlab.tracking.sender import Sender
-from cnnlab.tracking.wandb_access import answers, has_key, within
+from cnnlab.tracking.wandb_access import answers, first_line, has_key, settings, within
 
 if TYPE_CHECKING:
     from cnnlab.tracking.record import RunRecord
@@ -134,9 +134,12 @@ class WandbMirror(Mirror):
         """Start online; else why not, in words."""
         import wandb
 
-        settings = wandb.setup(wandb.Settings(silent=True)).settings
-        base_url = settings.base_url
-        if not has_key(base_url, settings.api_key):
+        try:
+            known = settings()
+        except UserError as error:
+            return str(error)
+        base_url = known.base_url
+        if not has_key(base_url, known.api_key):
             return "not logged in"
         if not answers(base_url, min(5.0, self.timeout_s)):
             return f"{base_url} does not answer"
@@ -153,7 +156,7 @@ class WandbMirror(Mirror):
     def _arguments(self, record: "RunRecord") -> dict[str, Any]:
         fields = record.fields
         if record.wandb_id is None:
-            record.wandb_id = secrets.token_hex(4)
+            record.wandb_id = _id_of_sweep() or secrets.token_hex(4)
         tags = [f"{k}={v}"[:64] for k, v in (record.config.get("tags") or {}).items()]
         config = record.config | {
             "identity": fields["identity"],
@@ -247,7 +250,7 @@ class WandbMirror(Mirror):
             left = deadline - time.monotonic()
             problem = within(left, lambda: run.finish(exit_code=code))
         if problem is not None:
-            _say(f"did not finish ({_line(problem)}); the local record is whole")
+            _say(f"did not finish ({first_line(problem)}); the local record is whole")
         self._tear_down()
 
     def _send(self, work: Callable[[Any], object]) -> None:
@@ -256,7 +259,8 @@ class WandbMirror(Mirror):
         assert self._sender is not None
         problem = self._sender.give(lambda: work(run))
         if problem is not None:
-            _say(f"stopped working ({_line(problem)}); training goes on, the local record is whole")
+            line = first_line(problem)
+            _say(f"stopped working ({line}); training goes on, the local record is whole")
             self._run = None
             self._tear_down()
 
@@ -266,7 +270,7 @@ class WandbMirror(Mirror):
         try:
             work()
         except Exception as error:
-            return _line(error)
+            return first_line(error)
         return None
 
     def _tear_down(self) -> None:
@@ -284,8 +288,9 @@ class WandbMirror(Mirror):
         return set((self._folder / "wandb").glob("run-*"))
 
 
-def _line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).partition("\n")[0][:160]
+def _id_of_sweep() -> str | None:
+    """The id that a sweep's agent gave this run: W&B then heeds no other."""
+    return os.environ.get("WANDB_RUN_ID") if os.environ.get("WANDB_SWEEP_ID") else None
 
 
 def _say(text: str) -> None:

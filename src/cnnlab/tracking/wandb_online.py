@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab.errors import UserError
-from cnnlab.tracking.wandb_access import answers, has_key
+from cnnlab.tracking.wandb_access import first_line, unusable
 from cnnlab.tracking.wandb_parts import Part, flat
 
 PREFIX = "wandb:"
@@ -38,9 +38,9 @@ def read_parts(where: str, warn: Callable[[str], None], api: Any = None) -> list
                 parts.append(_part(run, f"{PREFIX}{entity}/{project}/{run.id}"))
             # W&B raises whatever its parts do, and the other runs may be fine.
             except Exception as error:
-                warn(f"{PREFIX}{entity}/{project}/{run.id}: cannot be read ({_line(error)})")
+                warn(f"{PREFIX}{entity}/{project}/{run.id}: cannot be read ({first_line(error)})")
     except Exception as error:  # as above
-        raise UserError(f"{where}: W&B does not give it ({_line(error)})") from error
+        raise UserError(f"{where}: W&B does not give it ({first_line(error)})") from error
     return parts
 
 
@@ -54,19 +54,15 @@ def _split(where: str) -> tuple[str, str, str | None]:
 def _api(where: str) -> Any:
     import wandb
 
-    settings = wandb.setup(wandb.Settings(silent=True)).settings
-    # Asked first, because W&B would ask for a key at the terminal, and wait long for an answer.
-    if not has_key(settings.base_url, settings.api_key):
-        raise UserError(f"{where}: not logged in to W&B; wandb login, or set WANDB_API_KEY")
-    if not answers(settings.base_url, 5.0):
+    problem = unusable()
+    if problem is not None:
         raise UserError(
-            f"{where}: {settings.base_url} does not answer; run folders and W&B's offline folders "
-            "can be compared without it"
+            f"{where}: {problem}; run folders and W&B's offline folders can be compared without it"
         )
     try:
         return wandb.Api(timeout=_TIMEOUT_S)
     except Exception as error:  # W&B raises whatever its parts do
-        raise UserError(f"{where}: W&B does not take the log-in ({_line(error)})") from error
+        raise UserError(f"{where}: W&B does not take the log-in ({first_line(error)})") from error
 
 
 def _part(run: Any, name: str) -> Part:
@@ -102,7 +98,3 @@ def _seconds(created: str) -> float:
     """Since 1970; W&B's times are UTC, with or without saying so."""
     when = datetime.fromisoformat(created)
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).partition("\n")[0][:160]
