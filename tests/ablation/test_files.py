@@ -27,7 +27,7 @@ CLAIMS = [
     "resnet_depth", "wrn_width", "preact", "stochastic_depth", "squeeze_excite",
     "shufflenet_shuffle", "shufflenet_vs_mobilenet", "mobilenet_multipliers",
     "depthwise_separable", "flops_vs_runtime", "small_kernels", "convnext_steps",
-    "compound_scaling", "batchnorm_free", "shift_vs_depthwise",
+    "compound_scaling", "regnet_space", "batchnorm_free", "shift_vs_depthwise",
     "deformable_layers", "seg_loss", "unet_skips", "fcn_stride", "upsampling", "det_focal",
     "det_anchors", "alexnet_recipe",
 ]  # fmt: skip
