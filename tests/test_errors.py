@@ -1,6 +1,6 @@
 import pytest
 
-from cnnlab.errors import nearest
+from cnnlab.errors import nearest, one_line_errors
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,10 @@ from cnnlab.errors import nearest
 )
 def test_the_nearest_word(word: str, allowed: list[str], meant: str | None) -> None:
     assert nearest(word, allowed) == (f"; did you mean '{meant}'?" if meant else "")
+
+
+def test_ctrl_c_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end, one_line_errors():
+        raise KeyboardInterrupt
+    assert end.value.code == 130
+    assert capsys.readouterr().err == "\nstopped: Ctrl-C\n"

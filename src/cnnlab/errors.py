@@ -33,9 +33,15 @@ def closest(word: str, allowed: Iterable[str]) -> str | None:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turn a `UserError`, also one that Hydra wrapped, into one line and exit code 2."""
+    """Turn a `UserError`, also one that Hydra wrapped, into one line and exit code 2.
+
+    Ctrl-C before anything runs that has its own say on it is one line, too, and exit code 130.
+    """
     try:
         yield
+    except KeyboardInterrupt:
+        print("\nstopped: Ctrl-C", file=sys.stderr)
+        sys.exit(130)
     except Exception as error:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, UserError):

@@ -1,5 +1,8 @@
+import re
+
 import pytest
 
+from cnnlab.config.folder import CONF
 from cnnlab.tracking.fairness import covered, ranges, unfair
 from cnnlab.tracking.grouping import group
 from cnnlab.tracking.reading import History
@@ -55,7 +58,21 @@ def test_a_config_group_covers_what_its_files_set():
     assert covered("optimizer.lr", {"recipe"})
     assert covered("loss", {"head"})
     assert not covered("model.width", {"recipe"})
+    assert not covered("head.depth", {"recipe"})
     assert not covered("model.groups_of_two", {"model.groups"})
+
+
+def test_what_takes_its_value_from_the_recipe_is_covered_by_it():
+    taking = [
+        (f"{group}.{key}", source)
+        for group in ("loss", "head")
+        for file in (CONF / group).glob("*.yaml")
+        for key, source in re.findall(r"^(\w+): \$\{(recipe\.\w+)\}", file.read_text(), re.M)
+    ]
+    assert len(taking) >= 2
+    for key, source in taking:
+        assert covered(key, {source})
+        assert covered(key, {"recipe"})
 
 
 def test_other_images(made_run):

@@ -27,8 +27,10 @@ _FILES_SET = {
     "head": ("loss",),
     "recipe": (
         *("optimizer", "scheduler", "callbacks", "trainer.max_epochs"),
-        *("data.batch_size", "data.augment"),
+        *("data.batch_size", "data.augment", "loss.label_smoothing", "head.width"),
     ),
+    "recipe.label_smoothing": ("loss.label_smoothing",),
+    "recipe.head_width": ("head.width",),
     "experiment": (
         *("model", "data", "recipe", "task", "head", "loss", "optimizer", "scheduler"),
         *("callbacks", "trainer", "tested"),
