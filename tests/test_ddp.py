@@ -135,6 +135,7 @@ def pixels_that_count(root: Path) -> int:
     return sum(int((np.asarray(Image.open(file)) != 11).sum()) for file in files)
 
 
+@pytest.mark.slow
 def test_two_processes_train_on_masks(tmp_path):
     words = [*masks(tmp_path), "data.batch_size=1", "trainer=ddp", "trainer.devices=2"]
     two = read_run(train(tmp_path / "runs", *words, "loss=dice_ce"))

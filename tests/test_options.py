@@ -78,6 +78,7 @@ def test_a_net_without_normalisation_learns_gently(tmp_path, capsys):
     assert "hardly better" not in capsys.readouterr().out
 
 
+@pytest.mark.slow  # a compiler runs
 def test_a_compiled_net_trains_and_its_weights_load_in_one_that_is_not(tmp_path):
     compiled = train(tmp_path / "one", "trainer.compile=true", "trainer.max_epochs=1")
     child = [f"model.weights={compiled.folder}", "trainer.max_epochs=1"]

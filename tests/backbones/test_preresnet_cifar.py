@@ -44,6 +44,7 @@ def test_cost_is_the_papers(name, depth, bottleneck, printed):
     assert abs(counted.params / 1e6 - printed) < 0.05  # one digit is printed
 
 
+@pytest.mark.slow
 def test_size_of_1001_layers():
     """10.2 M in the paper's Table 4: 1.2 % below what its released code has."""
     net = build("preresnet1001_cifar")
