@@ -176,10 +176,14 @@ def test_each_arm_could_start(name: str, scale: str):
 @pytest.mark.slow  # ten nets at 224 pixels
 def test_ranks_of_flops_vs_runtime_are_what_is_counted():
     arms = arms_of("flops_vs_runtime", "small")
-    (contrast,) = [c for c in read("flops_vs_runtime", "small").contrasts if c.rank]
-    counted = {arm.name: arm.cost["cost/gmacs"] for arm in arms.values()}
-    # The numbers are of a thousand classes, these nets have ten: the order is what counts.
-    assert sorted(contrast.weights, key=contrast.weights.get) == sorted(counted, key=counted.get)
+    ranked = {c.name: c.weights for c in read("flops_vs_runtime", "small").contrasts if c.rank}
+    keys = {"MACs": "gmacs", "parameters": "params_m", "activations": "activations_m"}
+    assert ranked.keys() == {f"latency rises with {what}" for what in keys}
+    for what, key in keys.items():
+        weights = ranked[f"latency rises with {what}"]
+        counted = {arm.name: arm.cost[f"cost/{key}"] for arm in arms.values()}
+        # G MACs are of a thousand classes, these nets have ten: the order is what counts.
+        assert sorted(weights, key=weights.__getitem__) == sorted(counted, key=counted.__getitem__)
 
 
 # Run --------------------------------------------------------------------------------------------
