@@ -122,6 +122,12 @@ def test_a_latency_that_was_held_is_not_measured_anew_by_a_repeat(write, monkeyp
     assert anew["value"] < first.jobs[1].solved["value"]
 
 
+def test_a_latency_is_not_held_for_runs_side_by_side(write):
+    """They have fewer threads than the one that was timed, and record no latency."""
+    with pytest.raises(UserError, match=r"^jobs=2: hold\.cost=latency is measured one run at a"):
+        plan([*write(), "hold.cost=latency", "jobs=2"])
+
+
 def test_another_cost_or_none_may_be_held(write):
     held = plan([*write(), "hold.cost=macs", "hold.tolerance=0.3", "arms=two"])
     assert held.hold == Hold("macs", "model.width_per_group", 0.3)

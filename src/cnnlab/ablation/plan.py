@@ -83,6 +83,7 @@ def plan(words: list[str]) -> Planned:
     check(base, several=True)
     outline = _ablation(base, typed) if base.cfg.ablation is not None else _grid(base, typed)
     refuse_folder(outline.name)
+    _refuse_latency_beside(outline, base.cfg)
     valid = {name: _checked(name, words, outline) for name, words in outline.arms.items()}
     _check_points(outline)
     from cnnlab.ablation.costs import Costs  # from here on torch is needed
@@ -267,6 +268,14 @@ def refuse_folder(name: str) -> None:
     """Refuse a name that is none for a folder in `runs`."""
     if not re.fullmatch(r"[A-Za-z0-9][\w.+-]*", name):
         raise UserError(f"name={name}: names a folder here: letters, digits and . _ + - only")
+
+
+def _refuse_latency_beside(outline: _Outline, command: Any) -> None:
+    """The knob is solved with one run's threads; jobs side by side have fewer, and time nothing."""
+    if outline.hold and outline.hold.cost == "latency" and command.jobs > 1 and not command.slurm:
+        raise UserError(
+            f"jobs={command.jobs}: hold.cost=latency is measured one run at a time; jobs=1"
+        )
 
 
 def _checked(name: str, words: list[str], outline: _Outline) -> Composed:
