@@ -3,10 +3,12 @@
 With a fake training that leaves a trace of every epoch it does.
 """
 
+import errno
 import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -103,6 +105,24 @@ def test_a_job_that_cannot_begin_is_named_and_the_others_run(study, capfd):
     assert "failed    a-s1: nothing was written before it ended" in said.split("arm ")[-1]
     assert "error: a-s1: " in errors
     assert "Traceback" not in errors
+
+
+def test_a_process_that_cannot_be_started_is_one_failed_job(study, capsys, monkeypatch):
+    begin, asked = subprocess.Popen, []
+
+    def fork(words, **settings):
+        asked.extend(word for word in words if word.endswith("job_process"))
+        if len(asked) == 2:
+            asked.append("and the next one can be")
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        return begin(words, **settings)
+
+    monkeypatch.setattr("cnnlab.ablation.local_pool.subprocess.Popen", fork)
+    assert study.launch(jobs=4) == 1
+    said = capsys.readouterr().out.split("arm ")[-1]
+    assert said.count("failed ") == 1
+    assert "a-s2: its process could not be started: " in said
+    assert study.trace() == {k: n for k, n in DONE_ONCE.items() if not k.startswith("a-s2")}
 
 
 @pytest.mark.parametrize(

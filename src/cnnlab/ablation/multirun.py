@@ -81,8 +81,8 @@ class Multirun:
                 self._end(job, code)
             # Not a job more after a signal; it may have come just now.
             if (count := min(self._pool.free, len(self._waiting))) and stops.signum is None:
-                self._start(self._waiting[:count])
-                self._waiting = self._waiting[count:]
+                batch, self._waiting = self._waiting[:count], self._waiting[count:]
+                self._start(batch)
             elif self._elsewhere and self._pool.free and time.monotonic() > self._next_look:
                 self._look_elsewhere()
                 self._next_look = time.monotonic() + _ELSEWHERE_S
@@ -96,7 +96,15 @@ class Multirun:
             self._started[job.name] = time.monotonic()
             if not self._shown.live:
                 self._shown.say(f"start     {job.name}, output in {job.folder / LOG}")
-        self._pool.start([self._orders[job.name] for job in jobs])
+        try:
+            self._pool.start([self._orders[job.name] for job in jobs])
+        except OSError as error:  # no more processes, or no memory for one: the others go on
+            running = {job.name for job in self._pool.running}
+            left = [job for job in jobs if job.name not in running]
+            for job in left[:1]:
+                reason = f"its process could not be started: {error}"
+                self._settle(job, JobState("failed", reason))
+            self._waiting = left[1:] + self._waiting
 
     def _stop(self) -> None:
         if names := ", ".join(job.name for job in self._pool.running):
