@@ -17,6 +17,7 @@ from dataclasses import replace
 import pytest
 from omegaconf import OmegaConf
 
+from cnnlab.ablation.claim import at_work
 from cnnlab.ablation.job_state import TAIL, read_progress, read_state
 from cnnlab.ablation.launch import launch
 from cnnlab.ablation.plan_files import earlier_jobs
@@ -95,6 +96,24 @@ def test_times_are_not_measured_side_by_side(study, metric):
         study.launch(jobs=1, slurm={"time": 5, "partition": "gpu"})
     assert not study.trace()
     assert study.launch(jobs=1) == 0
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_times_are_not_measured_beside_another_launcher(study, held):
+    plan = study.plan()
+    change = {"hold": {"cost": "latency"}} if held else {"metric": "time/fit_s"}
+    how = {"jobs": 1, "stale": None, "keep": "all", "command": FAKE}
+    with at_work(study.folder), pytest.raises(UserError, match="another launcher is at work"):
+        launch(replace(plan, **change), **how)
+    # The other way round: one that times nothing would spoil what the first one times.
+    with (
+        at_work(study.folder, alone=True),
+        pytest.raises(UserError, match="another launcher is at work"),
+    ):
+        launch(plan, **how)
+    assert not study.trace()
+    assert not (study.folder / "plan.json").exists()
+    assert launch(replace(plan, jobs=plan.jobs[:1], **change), **how) == 0
 
 
 def test_a_job_that_cannot_begin_is_named_and_the_others_run(study, capfd):
