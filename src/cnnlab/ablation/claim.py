@@ -68,6 +68,17 @@ def at_work(folder: Path, *, alone: bool = False) -> Iterator[None]:
         yield
 
 
+def disk_time(folder: Path) -> float:
+    """Now, as the disk of the multirun in `folder` has it, in seconds since the epoch.
+
+    Times of its files compare with that, also where a node's own clock is another than this one's.
+    """
+    path = folder / LAUNCHER
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    return path.stat().st_mtime
+
+
 def is_claimed(folder: Path) -> bool:
     """Whether a process works on the job in `folder` now."""
     handle = claim(folder)

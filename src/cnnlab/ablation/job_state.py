@@ -31,7 +31,8 @@ class JobState:
         identities: of the config that it ran; the planned one and the one `auto` led to.
         commits: of the code, over all sessions that recorded one.
         resumable: a checkpoint is there, and the run is not finished.
-        ended: when its last attempt ended unfinished, in seconds since the epoch.
+        ended: when its last attempt ended unfinished, by the disk's clock: that of the machine
+            that attempted it may be another than the launcher's.
         epochs: that the run trains; None: unknown.
         metrics, cost: as in run.json.
         best_key: what chose the best checkpoint.
@@ -62,7 +63,7 @@ class JobState:
         return self._counts and commit is not None and bool(self.commits - {commit})
 
     def failed_since(self, when: float) -> bool:
-        """Whether an attempt failed at or after `when`, in seconds since the epoch."""
+        """Whether an attempt failed at or after `when`, by the disk's clock."""
         return self.status == "failed" and self.ended is not None and self.ended >= when
 
     def outdated(self, job: Job, commit: str | None) -> bool:
@@ -87,11 +88,12 @@ def read_state(folder: Path) -> JobState:
     Raises:
         UserError: a file there is not what cnnlab wrote.
     """
-    run, outcome = _read(folder / "run.json"), _read(folder / OUTCOME)
+    run, ended = _read(folder / "run.json"), _written(folder / OUTCOME)
+    outcome = None if ended is None else _read(folder / OUTCOME)
     if run is None:
         if outcome is None:
             return JobState("new")
-        return JobState(outcome["status"], outcome["reason"], ended=outcome["ended"])
+        return JobState(outcome["status"], outcome["reason"], ended=ended)
     status: Status = "half-done" if run["status"] == "running" else run["status"]
     reason = run.get("reason")
     if outcome is not None and status != "finished":
@@ -107,7 +109,7 @@ def read_state(folder: Path) -> JobState:
         identities=frozenset(one for one in (run["identity"], planned) if one),
         commits=frozenset(one for one in commits if one),
         resumable=status != "finished" and last.is_file(),
-        ended=outcome["ended"] if outcome else None,
+        ended=ended,
         epochs=trainer.get("max_epochs"),
         metrics=run.get("metrics") or {},
         cost=run.get("cost") or {},
@@ -143,6 +145,13 @@ def read_progress(folder: Path) -> Progress:
     except (ValueError, csv.Error):  # no row of ours: shown as unknown, and no run is stopped
         return Progress()
     return Progress(epoch, metrics)
+
+
+def _written(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return None
 
 
 def _read(path: Path) -> dict[str, Any] | None:

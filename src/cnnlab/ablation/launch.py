@@ -7,12 +7,11 @@ beside another person who started the same, the same command does what is left.
 import os
 import shlex
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cnnlab.ablation.attempt import KEEP, Order, trim
-from cnnlab.ablation.claim import at_work
+from cnnlab.ablation.claim import at_work, disk_time
 from cnnlab.ablation.display import display
 from cnnlab.ablation.job import Plan
 from cnnlab.ablation.job_state import JobState, read_state
@@ -69,7 +68,7 @@ def launch(
         raise UserError(
             "WANDB_SWEEP_ID is set: a run of a W&B sweep is one training, and this starts several"
         )
-    began = time.time()
+    began = disk_time(plan.folder)
     commit = (git() or {}).get("commit")
     states = [read_state(job.folder) for job in plan.jobs]
     if stale is None:

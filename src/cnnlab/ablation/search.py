@@ -5,7 +5,6 @@ came of it. A trial that was asked and not told is gone on with.
 """
 
 import os
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnlab.ablation.attempt import Order
-from cnnlab.ablation.claim import claim
+from cnnlab.ablation.claim import claim, disk_time
 from cnnlab.ablation.display import display
 from cnnlab.ablation.job import Job, Plan
 from cnnlab.ablation.job_state import read_state
@@ -118,7 +117,7 @@ def search_on(search: Search, *, jobs: int, command: Sequence[str]) -> "tuple[St
         raise UserError(f"name={search.name}: another process searches in {search.folder} now")
     try:
         study = _study(search)
-        commit, began = (git() or {}).get("commit"), time.time()
+        commit, began = (git() or {}).get("commit"), disk_time(search.folder)
         with Stops() as stops, display() as shown:
             shown.say(_beginning(search, study))
             while stops.signum is None and (batch := _next(search, study, jobs)):
