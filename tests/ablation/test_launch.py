@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 from cnnlab.ablation.claim import at_work
 from cnnlab.ablation.job_state import TAIL, read_progress, read_state
 from cnnlab.ablation.launch import launch
-from cnnlab.ablation.plan_files import earlier_jobs
+from cnnlab.ablation.plan_files import earlier_jobs, write_plan
 from cnnlab.config import compose
 from cnnlab.errors import UserError
 from cnnlab.tracking.identity import identity
@@ -71,6 +71,21 @@ def test_later_commands_add_to_the_plan(study):
     told = [json.loads(record.read_text())["job"] for record in records]
     assert ["solved" in job for job in told] == [False, True]
     assert told[1]["solved"] == solved
+
+
+def test_later_commands_leave_what_other_arms_were_tuned_to(study):
+    plan = study.plan()
+    for arm, point in (("a", 1), ("b", 2), ("a", 3)):
+        tuned = {"metric": "val/top1", "arms": {arm: {"point": point}}}
+        ablation = {"claim": "x", "tuned": tuned}
+        jobs = [job for job in plan.jobs if job.arm == arm]
+        write_plan(replace(plan, jobs=jobs, ablation=ablation), None)
+    told = json.loads((study.folder / "ablation.json").read_text())["tuned"]
+    assert told == {"metric": "val/top1", "arms": {"a": {"point": 3}, "b": {"point": 2}}}
+    # An arm that is run untuned now was not tuned; the other was.
+    write_plan(replace(plan, jobs=plan.jobs[:2], ablation={"claim": "x"}), None)
+    told = json.loads((study.folder / "ablation.json").read_text())["tuned"]
+    assert told["arms"] == {"b": {"point": 2}}
 
 
 def test_a_cost_may_be_the_metric(study, capsys):
