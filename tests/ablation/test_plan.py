@@ -182,6 +182,14 @@ def test_the_folder_may_be_named(free):
     assert free("name=again", "arms=one").plan.folder.name == "again"
 
 
+def test_a_search_is_no_place_for_a_multirun(tmp_path):
+    """Its plan.json would lock the search out."""
+    (tmp_path / "lr").mkdir()
+    (tmp_path / "lr" / "trials.journal").touch()
+    with pytest.raises(UserError, match=r"^name=lr: .*lr holds a search .*another name$"):
+        plan(["-m", "name=lr", f"runs={tmp_path}", "seed=1,2"])
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -13,6 +13,7 @@ from cnnlab.ablation import definition
 from cnnlab.ablation.arm import Arm, arm_names, digest
 from cnnlab.ablation.definition import Ablation, Hold, words_set
 from cnnlab.ablation.job import Job, Plan
+from cnnlab.ablation.plan_files import earlier_jobs, is_search
 from cnnlab.ablation.tuning import Tuning, points, tuning, words_of
 from cnnlab.ablation.typed import Typed, read_words
 from cnnlab.config import Composed, check, compose, to_plain
@@ -83,6 +84,12 @@ def plan(words: list[str]) -> Planned:
     check(base, several=True)
     outline = _ablation(base, typed) if base.cfg.ablation is not None else _grid(base, typed)
     refuse_folder(outline.name)
+    folder = Path(base.cfg.runs) / outline.name
+    if is_search(folder):
+        raise UserError(
+            f"name={outline.name}: {folder} holds a search (python -m cnnlab tune); give the "
+            "multirun another name"
+        )
     _refuse_latency_beside(outline, base.cfg)
     valid = {name: _checked(name, words, outline) for name, words in outline.arms.items()}
     _check_points(outline)
@@ -90,7 +97,6 @@ def plan(words: list[str]) -> Planned:
 
     costs = Costs()
     arms = _solved(valid, outline, costs, base.cfg)
-    folder = Path(base.cfg.runs) / outline.name
     before = _tuning(arms, outline, folder, costs) if outline.ablation else None
     return Planned(
         Plan(
@@ -321,7 +327,6 @@ def _solved(
 ) -> list[Arm]:
     """The arms, counted; with the knob that holds the cost, composed and checked once more."""
     from cnnlab.ablation.hold import Solved, hold
-    from cnnlab.ablation.plan_files import earlier_jobs
 
     # A latency is never measured twice alike: a repeat must not become another experiment.
     earlier: list[Solved] = []

@@ -11,10 +11,13 @@ from cnnlab.ablation.claim import claim
 from cnnlab.ablation.job import Plan
 from cnnlab.atomic import write_json
 from cnnlab.errors import UserError
+from cnnlab.tracking.find import TUNING
 from cnnlab.tracking.machine_paths import MachinePaths, restore
 from cnnlab.tracking.redact import Redactor
 
 PLAN, ABLATION = "plan.json", "ablation.json"
+JOURNAL = "trials.journal"
+"""What a search (`python -m cnnlab tune`) has in its folder instead."""
 
 
 def write_plan(plan: Plan, commit: str | None) -> None:
@@ -29,6 +32,16 @@ def write_plan(plan: Plan, commit: str | None) -> None:
         _write(plan, commit)
     finally:
         os.close(lock)
+
+
+def is_search(folder: Path) -> bool:
+    """Whether `folder` is that of a search."""
+    return (folder / JOURNAL).exists()
+
+
+def is_multirun(folder: Path) -> bool:
+    """Whether it is that of a multirun, also while its arms are still being tuned."""
+    return any((folder / name).exists() for name in (PLAN, ABLATION, TUNING))
 
 
 def earlier_jobs(folder: Path) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from cnnlab.ablation.job import Job, Plan
 from cnnlab.ablation.job_state import read_state
 from cnnlab.ablation.local_pool import LocalPool
 from cnnlab.ablation.multirun import Multirun
+from cnnlab.ablation.plan_files import JOURNAL
 from cnnlab.ablation.space import Dimension, OneOf, to_text
 from cnnlab.ablation.stops import Stops
 from cnnlab.ablation.summary import reason_of
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 SAMPLERS = ("tpe", "random")
-JOURNAL = "trials.journal"
 STUDY = "search"
 """Its name in the journal; a search goes on where its folder was renamed."""
 ABOUT = "search"
