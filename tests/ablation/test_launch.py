@@ -271,6 +271,25 @@ def test_outdated_runs_are_refused_kept_or_run_again(study, capsys, monkeypatch,
     assert study.launch() == 0  # and now nothing is outdated
 
 
+def test_runs_of_other_seeds_and_another_config_are_refused_or_named(study, capsys):
+    plan = study.plan()
+    plan = replace(plan, jobs=plan.jobs[1:2], others=plan.jobs[:1])  # a-s2 now, a-s1 before
+    how = {"jobs": 1, "keep": "all", "command": FAKE}
+    record = study.folder / "a-s1" / "run.json"
+    record.parent.mkdir(parents=True)
+    record.write_text(json.dumps({"status": "finished", "identity": "another"}))
+    with pytest.raises(UserError, match=r"1 of other seeds of another config \(a-s1\); allowed: k"):
+        launch(plan, stale=None, **how)
+    assert not study.trace()
+    for stale in ("rerun", "keep"):
+        assert launch(plan, stale=stale, **how) == 0
+        said = capsys.readouterr().out
+        assert "1 of other seeds are of another config and stay as they are: a-s1" in said
+    assert json.loads(record.read_text())["identity"] == "another"
+    record.write_text(json.dumps({"status": "finished", "identity": plan.others[0].identity}))
+    assert launch(plan, stale=None, **how) == 0
+
+
 def test_the_keys_that_changed_are_named(study):
     then = OmegaConf.to_container(compose(["optimizer.lr=0.1"]).cfg, resolve=True)
     assert isinstance(then, dict)

@@ -128,6 +128,17 @@ def test_a_latency_is_not_held_for_runs_side_by_side(write):
         plan([*write(), "hold.cost=latency", "jobs=2"])
 
 
+def test_runs_of_other_seeds_are_compared_less_the_seed(write, uncounted):
+    words = [*write(hold=None), "arms=one"]
+    first = plan([*words, "seed=1,2"]).plan
+    assert first.others == []
+    write_plan(first, None)
+    again = plan([*words, "seed=2,3"]).plan
+    assert [(job.name, job.identity) for job in again.others] == [
+        (job.name, job.identity) for job in first.jobs if job.seed == 1
+    ]
+
+
 def test_another_cost_or_none_may_be_held(write):
     held = plan([*write(), "hold.cost=macs", "hold.tolerance=0.3", "arms=two"])
     assert held.hold == Hold("macs", "model.width_per_group", 0.3)

@@ -18,7 +18,12 @@ from cnnlab.ablation.job_state import JobState, read_state
 from cnnlab.ablation.local_pool import LocalPool
 from cnnlab.ablation.multirun import Multirun, Pool
 from cnnlab.ablation.plan_files import write_plan
-from cnnlab.ablation.stale import STALE_CHOICES, refuse_outdated
+from cnnlab.ablation.stale import (
+    STALE_CHOICES,
+    left_as_they_are,
+    of_other_seeds,
+    refuse_outdated,
+)
 from cnnlab.ablation.stops import Stops
 from cnnlab.ablation.summary import final_table
 from cnnlab.config.folder import CONF
@@ -73,6 +78,8 @@ def launch(
     states = [read_state(job.folder) for job in plan.jobs]
     if stale is None:
         refuse_outdated(plan, states, commit)
+    elif others := of_other_seeds(plan):
+        print(left_as_they_are(others), flush=True)
     pool = _pool(plan, jobs, slurm)
     orders = {
         job.name: Order(plan.name, job, list(command), {}, commit, stale, keep, began)

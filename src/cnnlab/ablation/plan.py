@@ -54,9 +54,14 @@ class Planned:
     def with_arms(self, arms: list[Arm], tuned: dict[str, Any]) -> "Planned":
         """With the arms as they were tuned; `tuned` says how, for ablation.json."""
         seeds = list(dict.fromkeys(job.seed for job in self.plan.jobs))
-        jobs = _jobs(arms, seeds, self.plan.folder)
-        ablation = {**(self.plan.ablation or {}), "tuned": tuned}
-        return replace(self, arms=arms, plan=replace(self.plan, jobs=jobs, ablation=ablation))
+        folder = self.plan.folder
+        plan = replace(
+            self.plan,
+            jobs=_jobs(arms, seeds, folder),
+            ablation={**(self.plan.ablation or {}), "tuned": tuned},
+            others=_others(arms, seeds, folder),
+        )
+        return replace(self, arms=arms, plan=plan)
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,7 @@ def plan(words: list[str]) -> Planned:
             jobs=_jobs(arms, outline.seeds, folder),
             metric=outline.ablation.metric if outline.ablation else None,
             hold=None if outline.hold is None else vars(outline.hold),
+            others=_others(arms, outline.seeds, folder),
         ),
         arms,
         outline.baseline,
@@ -123,18 +129,28 @@ def _jobs(arms: list[Arm], seeds: list[int], folder: Path) -> list[Job]:
         other = same.setdefault(_identity(arm.composed, seeds[0]), arm.name)
         if other != arm.name:
             raise UserError(f"arms {other} and {arm.name}: the same run under two names")
+    return [_job(arm, seed, folder) for seed in seeds for arm in arms]
+
+
+def _job(arm: Arm, seed: int, folder: Path) -> Job:
+    return Job(
+        arm=arm.name,
+        seed=seed,
+        words=[*arm.words, f"seed={seed}"],
+        folder=folder / f"{arm.name}-s{seed}",
+        identity=_identity(arm.composed, seed),
+        cost=arm.cost,
+        solved=None if arm.solved is None else vars(arm.solved),
+    )
+
+
+def _others(arms: list[Arm], seeds: list[int], folder: Path) -> list[Job]:
+    """What earlier commands ran of these arms under other seeds, as it would be run now."""
+    of = {arm.name: arm for arm in arms}
     return [
-        Job(
-            arm=arm.name,
-            seed=seed,
-            words=[*arm.words, f"seed={seed}"],
-            folder=folder / f"{arm.name}-s{seed}",
-            identity=_identity(arm.composed, seed),
-            cost=arm.cost,
-            solved=None if arm.solved is None else vars(arm.solved),
-        )
-        for seed in seeds
-        for arm in arms
+        _job(of[job["arm"]], job["seed"], folder)
+        for job in earlier_jobs(folder)
+        if job["arm"] in of and job["seed"] not in seeds
     ]
 
 
