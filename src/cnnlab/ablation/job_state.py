@@ -33,7 +33,7 @@ class JobState:
         resumable: a checkpoint is there, and the run is not finished.
         ended: when its last attempt ended unfinished, by the disk's clock: that of the machine
             that attempted it may be another than the launcher's.
-        epochs: that the run trains; None: unknown.
+        epochs, steps: that the run trains in all; None: unknown.
         metrics, cost: as in run.json.
         best_key: what chose the best checkpoint.
         seconds: of all sessions, as far as run.json says.
@@ -46,6 +46,7 @@ class JobState:
     resumable: bool = False
     ended: float | None = None
     epochs: int | None = None
+    steps: int | None = None
     metrics: dict[str, float | None] = field(default_factory=dict)
     cost: dict[str, float | None] = field(default_factory=dict)
     best_key: str | None = None
@@ -111,6 +112,7 @@ def read_state(folder: Path) -> JobState:
         resumable=status != "finished" and last.is_file(),
         ended=ended,
         epochs=trainer.get("max_epochs"),
+        steps=time.get("steps"),
         metrics=run.get("metrics") or {},
         cost=run.get("cost") or {},
         best_key=best.get("key"),
@@ -120,10 +122,16 @@ def read_state(folder: Path) -> JobState:
 
 @dataclass(frozen=True)
 class Progress:
-    """Of a run that is under way: whole epochs, and the newest value of each metric."""
+    """Of a run that is under way: whole epochs, steps, and the newest value of each metric."""
 
     epoch: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
+    step: int = 0
+
+    def share(self, state: JobState) -> float:
+        """Of the run, 0 ... 1: of its steps, or where their number is unknown of its epochs."""
+        done, total = (self.step, state.steps) if state.steps else (self.epoch, state.epochs)
+        return min(done / total, 1.0) if total else 0.0
 
 
 def read_progress(folder: Path) -> Progress:
@@ -138,13 +146,13 @@ def read_progress(folder: Path) -> Progress:
         return Progress()
     # First the header, or a line whose beginning is cut off; a kill may have torn the last one.
     rows = csv.reader(io.StringIO(text[text.find("\n") + 1 : text.rfind("\n") + 1]))
-    epoch, metrics = 0, {}
+    step, epoch, metrics = 0, 0, {}
     try:
-        for _, done, _, key, value in rows:
-            epoch, metrics[key] = int(done), float(value)
+        for at, done, _, key, value in rows:
+            step, epoch, metrics[key] = int(at), int(done), float(value)
     except (ValueError, csv.Error):  # no row of ours: shown as unknown, and no run is stopped
         return Progress()
-    return Progress(epoch, metrics)
+    return Progress(epoch, metrics, step)
 
 
 def _written(path: Path) -> float | None:

@@ -8,7 +8,7 @@ from cnnlab.ablation.attempt import ELSEWHERE, Order
 from cnnlab.ablation.claim import is_claimed
 from cnnlab.ablation.display import Lines, Row
 from cnnlab.ablation.job import Job, Plan
-from cnnlab.ablation.job_state import LOG, JobState, Progress, read_progress, read_state
+from cnnlab.ablation.job_state import LOG, JobState, read_progress, read_state
 from cnnlab.ablation.stops import Stops
 from cnnlab.ablation.summary import clock, metric_of, reason_of
 from cnnlab.errors import UserError
@@ -177,8 +177,8 @@ class Multirun:
 
     def _under_way(self, job: Job, kind: str) -> Row:
         state, progress = self._read(job), read_progress(job.folder)
-        epochs = f"{progress.epoch}/{state.epochs}" if state.epochs else ""
-        mean, share = self._mean_s(), _share(state, progress)
+        mean, share = self._mean_s(), progress.share(state)
+        epochs = f"{share * state.epochs:.3g}/{state.epochs}" if state.epochs else ""
         left = clock(mean * (1 - share)) if mean is not None else ""
         return Row(job.arm, job.seed, kind, epochs, self._cell(dict(progress.metrics)), left)
 
@@ -189,7 +189,7 @@ class Multirun:
         count = len(self._waiting) + len(running)
         if mean is None or not count:
             return ""
-        share = sum(_share(self._read(job), read_progress(job.folder)) for job in running)
+        share = sum(read_progress(job.folder).share(self._read(job)) for job in running)
         at_once = min(count, len(running) + max(self._pool.free, 0))
         return f"about {clock(mean * (count - share) / max(at_once, 1))} left"
 
@@ -214,8 +214,3 @@ class Multirun:
     def _cell(self, metrics: Mapping[str, float | None]) -> str:
         """As `_value`, under a heading that names the metric."""
         return self._value(metrics).removeprefix(f"{self._metric} ")
-
-
-def _share(state: JobState, progress: Progress) -> float:
-    """Of the run that is done, in epochs."""
-    return min(progress.epoch / state.epochs, 1.0) if state.epochs else 0.0
