@@ -19,7 +19,6 @@ from cnnlab.tracking.collect import collect
 from cnnlab.tracking.find import find
 from tests.ablation.studies import DONE_ONCE, FAKE, ROW_A, ROW_B, Study, table
 
-
 time_now = time.time
 
 
