@@ -17,7 +17,7 @@ from dataclasses import replace
 import pytest
 from omegaconf import OmegaConf
 
-from cnnlab.ablation.claim import at_work
+from cnnlab.ablation.claim import at_work, is_claimed
 from cnnlab.ablation.job_state import TAIL, read_progress, read_state
 from cnnlab.ablation.launch import launch
 from cnnlab.ablation.plan_files import earlier_jobs, write_plan
@@ -199,8 +199,8 @@ def test_sigkill_of_the_launcher_ends_its_jobs_and_a_repeat_goes_on(study, capsy
     wait_for(lambda: study.trace() >= Counter(["a-s1 epoch 0", "a-s2 epoch 0"]))
     launcher.kill()
     launcher.wait()
-    gate.touch()  # would let a job that still lives go on
-    time.sleep(0.3)
+    wait_for(lambda: not any(is_claimed(study.folder / name) for name in ("a-s1", "a-s2")))
+    gate.touch()
     assert study.trace() == {
         f"{name} {event}": 1 for name in ("a-s1", "a-s2") for event in ("started", "epoch 0")
     }
