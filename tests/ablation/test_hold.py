@@ -104,6 +104,19 @@ def test_width_multipliers_are_solved_in_hundredths(costs):
     assert abs(found.deviation) < 0.02
 
 
+def test_a_value_between_two_hundredths_stays_where_it_costs_as_much(costs):
+    eighth = "model=mobilenet_v1 model.width=0.125 data=digits"
+    found = solved(costs, eighth, eighth, solve="model.width")
+    assert (found.value, found.deviation, found.word) == (0.125, 0.0, "model.width=0.125")
+
+
+def test_a_multiplier_that_is_typed_as_1_is_none_of_whole_numbers(costs):
+    arm = "model=mobilenet_v1 model.width=1 data=digits"
+    found = solved(costs, arm, "model=mobilenet_v1_050 data=digits", solve="model.width")
+    assert found.deviation == 0
+    assert found.value == pytest.approx(0.5, abs=0.02)  # channels are whole numbers
+
+
 def test_the_image_size_is_a_knob_as_any_other(costs):
     """MACs of a net without stride in its stem go with the square of the side."""
     baseline = "model=resnet20_cifar data=cifar10"

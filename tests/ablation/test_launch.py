@@ -3,10 +3,12 @@
 With a fake training that leaves a trace of every epoch it does.
 """
 
+import errno
 import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -15,9 +17,10 @@ from dataclasses import replace
 import pytest
 from omegaconf import OmegaConf
 
+from cnnlab.ablation.claim import at_work, is_claimed
 from cnnlab.ablation.job_state import TAIL, read_progress, read_state
 from cnnlab.ablation.launch import launch
-from cnnlab.ablation.plan_files import earlier_jobs
+from cnnlab.ablation.plan_files import earlier_jobs, write_plan
 from cnnlab.config import compose
 from cnnlab.errors import UserError
 from cnnlab.tracking.identity import identity
@@ -70,6 +73,21 @@ def test_later_commands_add_to_the_plan(study):
     assert told[1]["solved"] == solved
 
 
+def test_later_commands_leave_what_other_arms_were_tuned_to(study):
+    plan = study.plan()
+    for arm, point in (("a", 1), ("b", 2), ("a", 3)):
+        tuned = {"metric": "val/top1", "arms": {arm: {"point": point}}}
+        ablation = {"claim": "x", "tuned": tuned}
+        jobs = [job for job in plan.jobs if job.arm == arm]
+        write_plan(replace(plan, jobs=jobs, ablation=ablation), None)
+    told = json.loads((study.folder / "ablation.json").read_text())["tuned"]
+    assert told == {"metric": "val/top1", "arms": {"a": {"point": 3}, "b": {"point": 2}}}
+    # An arm that is run untuned now was not tuned; the other was.
+    write_plan(replace(plan, jobs=plan.jobs[:2], ablation={"claim": "x"}), None)
+    told = json.loads((study.folder / "ablation.json").read_text())["tuned"]
+    assert told["arms"] == {"b": {"point": 2}}
+
+
 def test_a_cost_may_be_the_metric(study, capsys):
     study.metric = "cost/params_m"
     study.launch()
@@ -95,6 +113,24 @@ def test_times_are_not_measured_side_by_side(study, metric):
     assert study.launch(jobs=1) == 0
 
 
+@pytest.mark.parametrize("held", [False, True])
+def test_times_are_not_measured_beside_another_launcher(study, held):
+    plan = study.plan()
+    change = {"hold": {"cost": "latency"}} if held else {"metric": "time/fit_s"}
+    how = {"jobs": 1, "stale": None, "keep": "all", "command": FAKE}
+    with at_work(study.folder), pytest.raises(UserError, match="another launcher is at work"):
+        launch(replace(plan, **change), **how)
+    # The other way round: one that times nothing would spoil what the first one times.
+    with (
+        at_work(study.folder, alone=True),
+        pytest.raises(UserError, match="another launcher is at work"),
+    ):
+        launch(plan, **how)
+    assert not study.trace()
+    assert not (study.folder / "plan.json").exists()
+    assert launch(replace(plan, jobs=plan.jobs[:1], **change), **how) == 0
+
+
 def test_a_job_that_cannot_begin_is_named_and_the_others_run(study, capfd):
     (study.folder / ".locks" / "a-s1").mkdir(parents=True)  # stands for what is not ours to write
     assert study.launch() == 1
@@ -103,6 +139,24 @@ def test_a_job_that_cannot_begin_is_named_and_the_others_run(study, capfd):
     assert "failed    a-s1: nothing was written before it ended" in said.split("arm ")[-1]
     assert "error: a-s1: " in errors
     assert "Traceback" not in errors
+
+
+def test_a_process_that_cannot_be_started_is_one_failed_job(study, capsys, monkeypatch):
+    begin, asked = subprocess.Popen, []
+
+    def fork(words, **settings):
+        asked.extend(word for word in words if word.endswith("job_process"))
+        if len(asked) == 2:
+            asked.append("and the next one can be")
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        return begin(words, **settings)
+
+    monkeypatch.setattr("cnnlab.ablation.local_pool.subprocess.Popen", fork)
+    assert study.launch(jobs=4) == 1
+    said = capsys.readouterr().out.split("arm ")[-1]
+    assert said.count("failed ") == 1
+    assert "a-s2: its process could not be started: " in said
+    assert study.trace() == {k: n for k, n in DONE_ONCE.items() if not k.startswith("a-s2")}
 
 
 @pytest.mark.parametrize(
@@ -145,8 +199,8 @@ def test_sigkill_of_the_launcher_ends_its_jobs_and_a_repeat_goes_on(study, capsy
     wait_for(lambda: study.trace() >= Counter(["a-s1 epoch 0", "a-s2 epoch 0"]))
     launcher.kill()
     launcher.wait()
-    gate.touch()  # would let a job that still lives go on
-    time.sleep(0.3)
+    wait_for(lambda: not any(is_claimed(study.folder / name) for name in ("a-s1", "a-s2")))
+    gate.touch()
     assert study.trace() == {
         f"{name} {event}": 1 for name in ("a-s1", "a-s2") for event in ("started", "epoch 0")
     }
@@ -215,6 +269,25 @@ def test_outdated_runs_are_refused_kept_or_run_again(study, capsys, monkeypatch,
     assert read_state(study.folder / ".stale" / "b-s1-1").metrics == {"test/top1": 0.3125}
     assert read_state(study.folder / "b-s1").metrics == {"test/top1": 0.75}
     assert study.launch() == 0  # and now nothing is outdated
+
+
+def test_runs_of_other_seeds_and_another_config_are_refused_or_named(study, capsys):
+    plan = study.plan()
+    plan = replace(plan, jobs=plan.jobs[1:2], others=plan.jobs[:1])  # a-s2 now, a-s1 before
+    how = {"jobs": 1, "keep": "all", "command": FAKE}
+    record = study.folder / "a-s1" / "run.json"
+    record.parent.mkdir(parents=True)
+    record.write_text(json.dumps({"status": "finished", "identity": "another"}))
+    with pytest.raises(UserError, match=r"1 of other seeds of another config \(a-s1\); allowed: k"):
+        launch(plan, stale=None, **how)
+    assert not study.trace()
+    for stale in ("rerun", "keep"):
+        assert launch(plan, stale=stale, **how) == 0
+        said = capsys.readouterr().out
+        assert "1 of other seeds are of another config and stay as they are: a-s1" in said
+    assert json.loads(record.read_text())["identity"] == "another"
+    record.write_text(json.dumps({"status": "finished", "identity": plan.others[0].identity}))
+    assert launch(plan, stale=None, **how) == 0
 
 
 def test_the_keys_that_changed_are_named(study):

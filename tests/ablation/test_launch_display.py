@@ -1,10 +1,14 @@
 """What a person sees while a multirun runs."""
 
+import json
 from io import StringIO
 
 from rich.console import Console
 
 from cnnlab.ablation.display import Lines, LiveTable, Row, draw
+from cnnlab.ablation.job_state import JobState
+from cnnlab.ablation.multirun import Multirun
+from cnnlab.ablation.stops import Stops
 from cnnlab.ablation.summary import clock
 
 
@@ -37,6 +41,45 @@ def test_a_terminal_that_went_away_stops_nothing(monkeypatch):
 
     monkeypatch.setattr("sys.stdout", Gone())
     Lines().say("nobody reads this")
+
+
+class OneLook:
+    """A pool with one job under way, for one look at it."""
+
+    look_s, free = 0.0, 0
+
+    def __init__(self, job):
+        self.running, self._looks = [job], 0
+
+    def ended(self):
+        self._looks += 1
+        if self._looks == 2:
+            self.running = []
+        return []
+
+
+class Kept(Lines):
+    """Keeps the newest rows and the caption."""
+
+    live = True
+
+    def show(self, rows, metric, caption):
+        self.rows, self.caption = rows, caption
+
+
+def test_half_an_epoch_is_half_of_a_run_of_one(study):
+    plan = study.plan()
+    folder = plan.jobs[0].folder
+    folder.mkdir(parents=True)
+    record = {"status": "running", "identity": "x", "time": {"steps": 200}}
+    config = {"config": {"trainer": {"max_epochs": 1}}}
+    (folder / "run.json").write_text(json.dumps(record | config))
+    (folder / "metrics.csv").write_text("step,epoch,time_s,key,value\n50,0,9.0,train/loss,2.5\n")
+    known = {job.name: JobState("finished", seconds=100.0) for job in plan.jobs}
+    shown = Kept()
+    Multirun(plan, OneLook(plan.jobs[0]), {}, known, shown).run(Stops())
+    assert (shown.rows[0].epoch, shown.rows[0].left) == ("0.25/1", "1:15")
+    assert shown.caption.endswith("about 1:15 left")
 
 
 def test_clock():

@@ -81,6 +81,9 @@ def test_a_half_done_job_goes_on_as_it_was_beside_other_jobs(tmp_path, monkeypat
     found = read_run(tmp_path / "job")
     assert found.status == "finished"
     assert len(found.time["sessions"]) == 2
+    # Who launched it sees by that how far it is: 2 batches an epoch.
+    assert found.time["steps"] == 2 * found.config["trainer"]["max_epochs"]
+    assert found.time["steps"] == max(found.history["train/loss"].steps)
     kept = found.config["trainer"]
     assert (kept["threads"], kept["precision"], kept["channels_last"]) == (1, "32-true", False)
 

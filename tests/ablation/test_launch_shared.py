@@ -11,12 +11,15 @@ from collections import Counter
 import pytest
 
 from cnnlab.ablation.attempt import Attempt, Order
+from cnnlab.ablation.claim import disk_time
 from cnnlab.ablation.job import Job
 from cnnlab.ablation.job_state import read_state
 from cnnlab.errors import UserError
 from cnnlab.tracking.collect import collect
 from cnnlab.tracking.find import find
 from tests.ablation.studies import DONE_ONCE, FAKE, ROW_A, ROW_B, Study, table
+
+time_now = time.time
 
 
 def order_for(job: Job, began: float = 0.0) -> Order:
@@ -83,20 +86,24 @@ def test_a_killed_job_leaves_its_claim_to_its_training(study, wait_for):
     assert study.trace() == DONE_ONCE
 
 
-def test_what_failed_since_the_command_began_is_not_tried_again(study):
+@pytest.mark.parametrize("hour", [-3600.0, 3600.0])
+def test_what_failed_since_the_command_began_is_not_tried_again(study, monkeypatch, hour):
     """Another launcher failed at it while this one was busy, and has gone on since."""
     broken = study.folder.parent / "broken"
     broken.parent.mkdir()
     broken.touch()
     study.words += ["crash=error", f"broken={broken}"]
     job = study.plan().jobs[0]
-    before = time.time()
+    before = disk_time(study.folder)
+    # On a node whose clock is an hour behind or ahead; all that the hosts share is the disk.
+    monkeypatch.setattr("cnnlab.ablation.attempt.time.time", lambda: time_now() + hour)
     assert Attempt(order_for(job, before)).run() != 0
     tried = study.trace()
     assert tried["a-s1 started"] == 1
     assert Attempt(order_for(job, before)).run() == 1
     assert study.trace() == tried
-    Attempt(order_for(job, time.time())).run()  # a command that was given later
+    # A command that was given later.
+    Attempt(order_for(job, disk_time(study.folder))).run()
     assert study.trace()["a-s1 resumed"] == 1
 
 

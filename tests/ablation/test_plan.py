@@ -122,6 +122,23 @@ def test_a_latency_that_was_held_is_not_measured_anew_by_a_repeat(write, monkeyp
     assert anew["value"] < first.jobs[1].solved["value"]
 
 
+def test_a_latency_is_not_held_for_runs_side_by_side(write):
+    """They have fewer threads than the one that was timed, and record no latency."""
+    with pytest.raises(UserError, match=r"^jobs=2: hold\.cost=latency is measured one run at a"):
+        plan([*write(), "hold.cost=latency", "jobs=2"])
+
+
+def test_runs_of_other_seeds_are_compared_less_the_seed(write, uncounted):
+    words = [*write(hold=None), "arms=one"]
+    first = plan([*words, "seed=1,2"]).plan
+    assert first.others == []
+    write_plan(first, None)
+    again = plan([*words, "seed=2,3"]).plan
+    assert [(job.name, job.identity) for job in again.others] == [
+        (job.name, job.identity) for job in first.jobs if job.seed == 1
+    ]
+
+
 def test_another_cost_or_none_may_be_held(write):
     held = plan([*write(), "hold.cost=macs", "hold.tolerance=0.3", "arms=two"])
     assert held.hold == Hold("macs", "model.width_per_group", 0.3)
@@ -174,6 +191,14 @@ def test_a_scale_replaces_what_it_names(free):
 
 def test_the_folder_may_be_named(free):
     assert free("name=again", "arms=one").plan.folder.name == "again"
+
+
+def test_a_search_is_no_place_for_a_multirun(tmp_path):
+    """Its plan.json would lock the search out."""
+    (tmp_path / "lr").mkdir()
+    (tmp_path / "lr" / "trials.journal").touch()
+    with pytest.raises(UserError, match=r"^name=lr: .*lr holds a search .*another name$"):
+        plan(["-m", "name=lr", f"runs={tmp_path}", "seed=1,2"])
 
 
 @pytest.mark.parametrize(

@@ -244,9 +244,10 @@ def test_mistakes_are_one_line(changes, said):
     assert "\n" not in str(caught.value)
 
 
-def test_a_multirun_is_not_searched_in(tmp_path):
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "plan.json").write_text("{}")
+# The second is there while the arms are still being tuned.
+@pytest.mark.parametrize("holds", ["plan.json", "tuning"])
+def test_a_multirun_is_not_searched_in(tmp_path, holds):
+    (tmp_path / "mine" / holds).mkdir(parents=True)
     with pytest.raises(UserError, match=r"name=mine: .*mine holds a multirun; give the search ano"):
         tune_verb([*TYPED.values(), f"runs={tmp_path}"])
 

@@ -1,12 +1,13 @@
 import io
 import json
+import os
 from contextlib import ExitStack
 
 import pytest
 from rich.console import Console
 from rich.text import Text
 
-from cnnlab.ablation.claim import at_work
+from cnnlab.ablation.claim import at_work, claim
 from cnnlab.errors import UserError
 from cnnlab.tracking import watch as watching
 from cnnlab.tracking.multirun import multiruns
@@ -28,6 +29,8 @@ def set_status(multirun, name, status, file="run.json"):
 
 
 def test_it_draws_at_every_job_that_ends_until_all_have(multirun, monkeypatch):
+    launcher = ExitStack()
+    launcher.enter_context(at_work(multirun))
     looks = iter(
         [
             lambda: set_status(multirun, "a-s0", "running"),
@@ -37,6 +40,7 @@ def test_it_draws_at_every_job_that_ends_until_all_have(multirun, monkeypatch):
             # A killed process leaves `running`; its launcher says what became of it.
             lambda: set_status(multirun, "b-s0", "running"),
             lambda: set_status(multirun, "b-s0", "failed", "outcome.json"),
+            launcher.close,
         ]
     )
     monkeypatch.setattr(watching.time, "sleep", lambda seconds: next(looks)())
@@ -75,6 +79,50 @@ def test_it_goes_on_while_a_launcher_may_try_again_what_failed(multirun, monkeyp
         watch(multiruns([multirun]), lambda: Text(""), Console(file=out, width=80), every_s=0)
     assert len(looks) == 3
     assert "3 of 3 jobs done" in out.getvalue().splitlines()[-1]
+
+
+def test_it_ends_where_nobody_is_at_work_and_no_job_goes_on(multirun, monkeypatch):
+    """The launcher was killed; a training of its own outlived it for a while."""
+    set_status(multirun, "a-s0", "finished")
+    set_status(multirun, "a-s1", "running")
+    job, looks = claim(multirun / "a-s1"), []
+
+    def sleep(seconds):
+        looks.append(seconds)
+        if len(looks) == 3:
+            os.close(job)
+
+    monkeypatch.setattr(watching.time, "sleep", sleep)
+    out = io.StringIO()
+    watch(multiruns([multirun]), lambda: Text(""), Console(file=out, width=80), every_s=0)
+    assert len(looks) == 5  # three times nobody: a launcher may be about to start
+    assert "nobody is at work here" in out.getvalue()
+
+
+def test_an_ablation_is_watched_while_it_is_tuned_and_after(tmp_path, monkeypatch):
+    ablation = {"name": "x", "arms": {"a": ["k=1"]}, "metric": "test/top1"}
+    (tmp_path / "ablation.json").write_text(json.dumps(ablation))
+    plan = {"name": "x-tuning", "jobs": [{"arm": "a@1", "seed": 7, "folder": "a@1", "words": []}]}
+    tuning = tmp_path / "tuning"
+    tuning.mkdir()
+    (tuning / "plan.json").write_text(json.dumps(plan))
+    plan["jobs"][0] |= {"arm": "a", "seed": 0, "folder": "a-s0"}
+    looks = iter(
+        [
+            lambda: set_status(tuning, "a@1", "finished"),
+            lambda: (tmp_path / "plan.json").write_text(json.dumps(plan)),
+            lambda: set_status(tmp_path, "a-s0", "finished"),
+        ]
+    )
+    monkeypatch.setattr(watching.time, "sleep", lambda seconds: next(looks)())
+    monkeypatch.setattr(watching, "_IDLE", 9)
+    out = io.StringIO()
+    watch(multiruns([tmp_path]), lambda: Text(""), Console(file=out, width=80), every_s=0)
+    lines = [line for line in out.getvalue().splitlines() if line]
+    assert lines[:4] == [
+        *("tuning: 0 of 1 jobs done; 1 waiting", "tuning: 1 of 1 jobs done"),
+        *("0 of 1 jobs done; 1 waiting", "1 of 1 jobs done"),
+    ]
 
 
 def test_ctrl_c_ends_it(multirun, monkeypatch):

@@ -44,7 +44,7 @@ class Order:
         commit: of the code now; None: unknown.
         stale: `rerun` moves an outdated run aside first, `keep` counts it where it is finished.
         keep: one of `KEEP`.
-        began: when the multirun was launched, in seconds since the epoch.
+        began: when the multirun was launched, by the disk's clock (`disk_time`).
     """
 
     multirun: str

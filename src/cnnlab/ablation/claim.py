@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ from cnnlab.tracking.multirun import LAUNCHER
 
 LOCKS = ".locks"
 """Beside the run folders; empty files that stay, since removing a lock file loses locks."""
+_TRIES, _AGAIN_S = 5, 0.1
+"""Who only asks whether a launcher is at work holds its lock for a moment."""
 
 
 def claim(folder: Path) -> int | None:
@@ -37,17 +40,43 @@ def claim(folder: Path) -> int | None:
 
 
 @contextmanager
-def at_work(folder: Path) -> Iterator[None]:
+def at_work(folder: Path, *, alone: bool = False) -> Iterator[None]:
     """A launcher is at work on the multirun in `folder`; several may be (`compare --watch` asks).
 
+    Args:
+        folder: of the multirun.
+        alone: beside no other: what this one times means nothing beside the other's jobs.
+
     Raises:
-        UserError: as `claim`.
+        UserError: as `claim`; another launcher is at work, and one of the two has to be alone.
     """
     path = folder / LAUNCHER
     path.parent.mkdir(parents=True, exist_ok=True)
+    how = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
     with path.open("w") as file:
-        _lock(file.fileno(), fcntl.LOCK_SH, folder)
+        for left in reversed(range(_TRIES)):
+            try:
+                _lock(file.fileno(), how | fcntl.LOCK_NB, folder)
+                break
+            except BlockingIOError:
+                if not left:
+                    raise UserError(
+                        f"{folder}: another launcher is at work there, and times are measured; "
+                        "wait until it has ended, or stop it"
+                    ) from None
+                time.sleep(_AGAIN_S)
         yield
+
+
+def disk_time(folder: Path) -> float:
+    """Now, as the disk of the multirun in `folder` has it, in seconds since the epoch.
+
+    Times of its files compare with that, also where a node's own clock is another than this one's.
+    """
+    path = folder / LAUNCHER
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    return path.stat().st_mtime
 
 
 def is_claimed(folder: Path) -> bool:

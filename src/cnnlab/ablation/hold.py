@@ -3,11 +3,13 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cnnlab.ablation import solver
 from cnnlab.ablation.costs import Costs, Quantity
+from cnnlab.ablation.definition import words_set
 from cnnlab.ablation.latency import PAIRS, Beside
 from cnnlab.ablation.solver import InvalidValue, NoSolutionError, Point
 from cnnlab.config import keys, ranges, to_plain
@@ -65,7 +67,8 @@ def hold(
     """Solve the knob `solve` of an arm so that it costs what the baseline costs.
 
     The search begins at the value that the arm has by its words and config files; where that costs
-    exactly as much, it stays. All words but the knob's stay as they are.
+    exactly as much, it stays. Others are whole numbers where its words and its files have one, else
+    hundredths. All words but the knob's stay as they are.
 
     Latency is measured on this machine under the conditions of the run: each candidate once, in
     turn with the baseline. The one found is timed `PAIRS` times more in that way; that figure is
@@ -87,7 +90,7 @@ def hold(
             cost does not depend on the knob; a net that cannot be built or run.
     """
     cfg, base = costs.config(words), costs.config(baseline)
-    knob = _Knob(cfg, solve)
+    knob = _Knob(cfg, costs.config(_without(words, solve)), solve)
     asked = [identity(to_plain(cfg)), identity(to_plain(base)), cost, solve, tolerance]
     of = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
     if known := next((one for one in earlier if one.of == of), None):
@@ -100,12 +103,16 @@ def hold(
         raise UserError(f"baseline: {error}") from error
 
     def cost_of(count: int) -> float:
-        knob.set(count)
+        knob.set(knob.value(count))
         try:
             return timed.ms(cfg) if timed else _counted(costs, cfg, cost)
         except _REFUSALS as error:
             raise InvalidValue(str(error).partition("\n")[0]) from error
 
+    if not timed and knob.between:  # the search knows hundredths only
+        with suppress(*_REFUSALS):
+            if _counted(costs, cfg, cost) == target:
+                return Solved(solve, knob.own, target, target, 0.0, cost, of)
     try:
         noise = NOISE if timed else 0.0
         found = solver.solve(cost_of, target, start=knob.start, noise=noise)
@@ -113,7 +120,7 @@ def hold(
         raise UserError(f"arm {arm}: {solve} cannot hold {cost}: {error}") from error
     best = found.best
     if timed:
-        knob.set(best.value)
+        knob.set(knob.value(best.value))
         best = Point(best.value, timed.ms(cfg, PAIRS))
     deviation = best.cost / target - 1
     if abs(deviation) > tolerance:
@@ -146,18 +153,27 @@ def _amount(cost: Quantity, value: float) -> str:
     return f"{value:.3g} ms" if cost == "latency" else f"{value:,.0f}"
 
 
+def _without(words: list[str], key: str) -> list[str]:
+    return [word for word in words if key not in words_set([word])]
+
+
 class _Knob:
     """A number of a config as a multiple of its step: of 1 where it is whole, else of `FRACTION`.
 
     Args:
         cfg: holds it; changed by `set`.
+        files: as its files have it: 1, typed, may stand for 1.0.
         key: dotted.
+
+    Attributes:
+        own: its value in `cfg` to begin with.
+        between: whether that is no multiple of the step.
 
     Raises:
         UserError: the key is not there or no number.
     """
 
-    def __init__(self, cfg: "DictConfig", key: str) -> None:
+    def __init__(self, cfg: "DictConfig", files: "DictConfig", key: str) -> None:
         plain = to_plain(cfg)
         if not keys.exists(plain, key):
             raise UserError(f"hold.solve={keys.unknown(plain, key)}")
@@ -166,24 +182,28 @@ class _Knob:
             raise UserError(
                 f"hold.solve={key}: has to be a number, where the search can begin; it is {value}"
             )
-        self.cfg, self.key, self.whole = cfg, key, isinstance(value, int)
+        before = to_plain(files)
+        kinds = [value, keys.get(before, key)] if keys.exists(before, key) else [value]
+        self.cfg, self.key, self.own = cfg, key, value
+        self.whole = not any(isinstance(one, float) for one in kinds)
         self.step = 1 if self.whole else FRACTION
         self.start = max(1, round(value / self.step))
+        self.between = self.value(self.start) != value
 
     def value(self, count: int) -> int | float:
         """The knob's value of so many steps."""
         # Ten digits: no more of 29 x 0.01 = 0.29000000000000004.
         return round(count * self.step) if self.whole else round(float(count * self.step), 10)
 
-    def set(self, count: int) -> None:
-        """Write the value into the config.
+    def set(self, value: float) -> None:
+        """Write it into the config.
 
         Raises:
             InvalidValue: the config's own limits.
         """
         from omegaconf import OmegaConf
 
-        OmegaConf.update(self.cfg, self.key, self.value(count))
+        OmegaConf.update(self.cfg, self.key, value)
         for fault in ranges.faults(to_plain(self.cfg)):
             if fault.startswith(f"{self.key}="):
                 raise InvalidValue(fault)

@@ -1,6 +1,6 @@
 """What a multirun consists of: a job is one run of `train.py`, a plan is all of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,8 @@ class Plan:
         jobs: in the order in which they start.
         metric: the key that the tables show; None where neither file nor person named one.
         hold: `cost`, `solve` and `tolerance`; None: nothing is held.
+        others: what earlier commands ran of these arms under other seeds, as it would be run now;
+            these are looked at and not run.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Plan:
     jobs: list[Job]
     metric: str | None
     hold: dict[str, Any] | None = None
+    others: Sequence[Job] = ()
 
 
 def job_variables(plan_name: str, job: Job) -> Mapping[str, Any]:

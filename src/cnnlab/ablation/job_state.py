@@ -31,8 +31,9 @@ class JobState:
         identities: of the config that it ran; the planned one and the one `auto` led to.
         commits: of the code, over all sessions that recorded one.
         resumable: a checkpoint is there, and the run is not finished.
-        ended: when its last attempt ended unfinished, in seconds since the epoch.
-        epochs: that the run trains; None: unknown.
+        ended: when its last attempt ended unfinished, by the disk's clock: that of the machine
+            that attempted it may be another than the launcher's.
+        epochs, steps: that the run trains in all; None: unknown.
         metrics, cost: as in run.json.
         best_key: what chose the best checkpoint.
         seconds: of all sessions, as far as run.json says.
@@ -45,6 +46,7 @@ class JobState:
     resumable: bool = False
     ended: float | None = None
     epochs: int | None = None
+    steps: int | None = None
     metrics: dict[str, float | None] = field(default_factory=dict)
     cost: dict[str, float | None] = field(default_factory=dict)
     best_key: str | None = None
@@ -62,7 +64,7 @@ class JobState:
         return self._counts and commit is not None and bool(self.commits - {commit})
 
     def failed_since(self, when: float) -> bool:
-        """Whether an attempt failed at or after `when`, in seconds since the epoch."""
+        """Whether an attempt failed at or after `when`, by the disk's clock."""
         return self.status == "failed" and self.ended is not None and self.ended >= when
 
     def outdated(self, job: Job, commit: str | None) -> bool:
@@ -87,11 +89,12 @@ def read_state(folder: Path) -> JobState:
     Raises:
         UserError: a file there is not what cnnlab wrote.
     """
-    run, outcome = _read(folder / "run.json"), _read(folder / OUTCOME)
+    run, ended = _read(folder / "run.json"), _written(folder / OUTCOME)
+    outcome = None if ended is None else _read(folder / OUTCOME)
     if run is None:
         if outcome is None:
             return JobState("new")
-        return JobState(outcome["status"], outcome["reason"], ended=outcome["ended"])
+        return JobState(outcome["status"], outcome["reason"], ended=ended)
     status: Status = "half-done" if run["status"] == "running" else run["status"]
     reason = run.get("reason")
     if outcome is not None and status != "finished":
@@ -107,8 +110,9 @@ def read_state(folder: Path) -> JobState:
         identities=frozenset(one for one in (run["identity"], planned) if one),
         commits=frozenset(one for one in commits if one),
         resumable=status != "finished" and last.is_file(),
-        ended=outcome["ended"] if outcome else None,
+        ended=ended,
         epochs=trainer.get("max_epochs"),
+        steps=time.get("steps"),
         metrics=run.get("metrics") or {},
         cost=run.get("cost") or {},
         best_key=best.get("key"),
@@ -118,10 +122,16 @@ def read_state(folder: Path) -> JobState:
 
 @dataclass(frozen=True)
 class Progress:
-    """Of a run that is under way: whole epochs, and the newest value of each metric."""
+    """Of a run that is under way: whole epochs, steps, and the newest value of each metric."""
 
     epoch: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
+    step: int = 0
+
+    def share(self, state: JobState) -> float:
+        """Of the run, 0 ... 1: of its steps, or where their number is unknown of its epochs."""
+        done, total = (self.step, state.steps) if state.steps else (self.epoch, state.epochs)
+        return min(done / total, 1.0) if total else 0.0
 
 
 def read_progress(folder: Path) -> Progress:
@@ -136,13 +146,20 @@ def read_progress(folder: Path) -> Progress:
         return Progress()
     # First the header, or a line whose beginning is cut off; a kill may have torn the last one.
     rows = csv.reader(io.StringIO(text[text.find("\n") + 1 : text.rfind("\n") + 1]))
-    epoch, metrics = 0, {}
+    step, epoch, metrics = 0, 0, {}
     try:
-        for _, done, _, key, value in rows:
-            epoch, metrics[key] = int(done), float(value)
+        for at, done, _, key, value in rows:
+            step, epoch, metrics[key] = int(at), int(done), float(value)
     except (ValueError, csv.Error):  # no row of ours: shown as unknown, and no run is stopped
         return Progress()
-    return Progress(epoch, metrics)
+    return Progress(epoch, metrics, step)
+
+
+def _written(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return None
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -15,8 +15,8 @@ PAIRS = 5
 class Timed:
     """The net of a config under the conditions of its run, on this machine as it is now.
 
-    Those are device, precision, memory format and threads (`trainer.threads`, else all cores): a
-    plan of jobs that run side by side gives the threads that a job will have.
+    Those are device, precision, memory format and threads (`trainer.threads`, else all cores). Jobs
+    that run side by side have fewer, so a plan that holds a latency refuses them.
 
     Args:
         costs: builds the net.

@@ -7,19 +7,23 @@ beside another person who started the same, the same command does what is left.
 import os
 import shlex
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cnnlab.ablation.attempt import KEEP, Order, trim
-from cnnlab.ablation.claim import at_work
+from cnnlab.ablation.claim import at_work, disk_time
 from cnnlab.ablation.display import display
 from cnnlab.ablation.job import Plan
 from cnnlab.ablation.job_state import JobState, read_state
 from cnnlab.ablation.local_pool import LocalPool
 from cnnlab.ablation.multirun import Multirun, Pool
 from cnnlab.ablation.plan_files import write_plan
-from cnnlab.ablation.stale import STALE_CHOICES, refuse_outdated
+from cnnlab.ablation.stale import (
+    STALE_CHOICES,
+    left_as_they_are,
+    of_other_seeds,
+    refuse_outdated,
+)
 from cnnlab.ablation.stops import Stops
 from cnnlab.ablation.summary import final_table
 from cnnlab.config.folder import CONF
@@ -59,7 +63,8 @@ def launch(
 
     Raises:
         UserError: outdated runs are there, or a value is not one of those named above; a metric
-            that is a time, and runs side by side; a file system without locks; within a W&B sweep.
+            that is a time or a held latency, and runs side by side or another launcher at work; a
+            file system without locks; within a W&B sweep.
     """
     _refuse("stale", stale, STALE_CHOICES)
     _refuse("keep", keep, KEEP)
@@ -68,13 +73,14 @@ def launch(
         raise UserError(
             "WANDB_SWEEP_ID is set: a run of a W&B sweep is one training, and this starts several"
         )
-    began = time.time()
+    began = disk_time(plan.folder)
     commit = (git() or {}).get("commit")
     states = [read_state(job.folder) for job in plan.jobs]
     if stale is None:
         refuse_outdated(plan, states, commit)
+    elif others := of_other_seeds(plan):
+        print(left_as_they_are(others), flush=True)
     pool = _pool(plan, jobs, slurm)
-    write_plan(plan, commit)
     orders = {
         job.name: Order(plan.name, job, list(command), {}, commit, stale, keep, began)
         for job in plan.jobs
@@ -84,7 +90,9 @@ def launch(
         if state.status == "finished" and orders[job.name].settled(state):
             finished[job.name] = state
             trim(job.folder, keep)  # a kill may have come between its end and this
-    with at_work(plan.folder), Stops() as stops, display() as shown:
+    alone = slurm is None and _times(plan) is not None
+    with at_work(plan.folder, alone=alone), Stops() as stops, display() as shown:
+        write_plan(plan, commit)
         shown.say(_beginning(plan, list(finished), jobs if slurm is None else None))
         multirun = Multirun(plan, pool, orders, finished, shown)
         multirun.run(stops)
@@ -132,8 +140,8 @@ def _command() -> str:
 
 def _refuse_timing_beside(plan: Plan, jobs: int, slurm: Mapping[str, Any] | None) -> None:
     """Refuse to decide by times that are not measured, or mean nothing, beside other jobs."""
-    metric = plan.metric or ""
-    if not metric.startswith("time/") and metric != "cost/latency_ms":
+    metric = _times(plan)
+    if metric is None:
         return
     if slurm is None and jobs > 1:
         raise UserError(f"jobs={jobs}: {metric} is measured one run at a time; jobs=1")
@@ -142,6 +150,14 @@ def _refuse_timing_beside(plan: Plan, jobs: int, slurm: Mapping[str, Any] | None
             f"slurm.exclusive: {metric} is measured on a node without other jobs; "
             "slurm.exclusive=true, or slurm=null jobs=1"
         )
+
+
+def _times(plan: Plan) -> str | None:
+    """What is measured in time and decides: the metric, or the cost that is held; None: nothing."""
+    metric = plan.metric or ""
+    if metric.startswith("time/") or metric == "cost/latency_ms":
+        return metric
+    return "hold.cost=latency" if (plan.hold or {}).get("cost") == "latency" else None
 
 
 def _refuse(key: str, value: str | None, allowed: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from cnnlab.ablation.attempt import ELSEWHERE, Order
 from cnnlab.ablation.claim import is_claimed
 from cnnlab.ablation.display import Lines, Row
 from cnnlab.ablation.job import Job, Plan
-from cnnlab.ablation.job_state import LOG, JobState, Progress, read_progress, read_state
+from cnnlab.ablation.job_state import LOG, JobState, read_progress, read_state
 from cnnlab.ablation.stops import Stops
 from cnnlab.ablation.summary import clock, metric_of, reason_of
 from cnnlab.errors import UserError
@@ -81,8 +81,8 @@ class Multirun:
                 self._end(job, code)
             # Not a job more after a signal; it may have come just now.
             if (count := min(self._pool.free, len(self._waiting))) and stops.signum is None:
-                self._start(self._waiting[:count])
-                self._waiting = self._waiting[count:]
+                batch, self._waiting = self._waiting[:count], self._waiting[count:]
+                self._start(batch)
             elif self._elsewhere and self._pool.free and time.monotonic() > self._next_look:
                 self._look_elsewhere()
                 self._next_look = time.monotonic() + _ELSEWHERE_S
@@ -96,7 +96,15 @@ class Multirun:
             self._started[job.name] = time.monotonic()
             if not self._shown.live:
                 self._shown.say(f"start     {job.name}, output in {job.folder / LOG}")
-        self._pool.start([self._orders[job.name] for job in jobs])
+        try:
+            self._pool.start([self._orders[job.name] for job in jobs])
+        except OSError as error:  # no more processes, or no memory for one: the others go on
+            running = {job.name for job in self._pool.running}
+            left = [job for job in jobs if job.name not in running]
+            for job in left[:1]:
+                reason = f"its process could not be started: {error}"
+                self._settle(job, JobState("failed", reason))
+            self._waiting = left[1:] + self._waiting
 
     def _stop(self) -> None:
         if names := ", ".join(job.name for job in self._pool.running):
@@ -169,8 +177,8 @@ class Multirun:
 
     def _under_way(self, job: Job, kind: str) -> Row:
         state, progress = self._read(job), read_progress(job.folder)
-        epochs = f"{progress.epoch}/{state.epochs}" if state.epochs else ""
-        mean, share = self._mean_s(), _share(state, progress)
+        mean, share = self._mean_s(), progress.share(state)
+        epochs = f"{share * state.epochs:.3g}/{state.epochs}" if state.epochs else ""
         left = clock(mean * (1 - share)) if mean is not None else ""
         return Row(job.arm, job.seed, kind, epochs, self._cell(dict(progress.metrics)), left)
 
@@ -181,7 +189,7 @@ class Multirun:
         count = len(self._waiting) + len(running)
         if mean is None or not count:
             return ""
-        share = sum(_share(self._read(job), read_progress(job.folder)) for job in running)
+        share = sum(read_progress(job.folder).share(self._read(job)) for job in running)
         at_once = min(count, len(running) + max(self._pool.free, 0))
         return f"about {clock(mean * (count - share) / max(at_once, 1))} left"
 
@@ -206,8 +214,3 @@ class Multirun:
     def _cell(self, metrics: Mapping[str, float | None]) -> str:
         """As `_value`, under a heading that names the metric."""
         return self._value(metrics).removeprefix(f"{self._metric} ")
-
-
-def _share(state: JobState, progress: Progress) -> float:
-    """Of the run that is done, in epochs."""
-    return min(progress.epoch / state.epochs, 1.0) if state.epochs else 0.0

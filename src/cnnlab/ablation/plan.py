@@ -13,6 +13,7 @@ from cnnlab.ablation import definition
 from cnnlab.ablation.arm import Arm, arm_names, digest
 from cnnlab.ablation.definition import Ablation, Hold, words_set
 from cnnlab.ablation.job import Job, Plan
+from cnnlab.ablation.plan_files import earlier_jobs, is_search
 from cnnlab.ablation.tuning import Tuning, points, tuning, words_of
 from cnnlab.ablation.typed import Typed, read_words
 from cnnlab.config import Composed, check, compose, to_plain
@@ -53,9 +54,14 @@ class Planned:
     def with_arms(self, arms: list[Arm], tuned: dict[str, Any]) -> "Planned":
         """With the arms as they were tuned; `tuned` says how, for ablation.json."""
         seeds = list(dict.fromkeys(job.seed for job in self.plan.jobs))
-        jobs = _jobs(arms, seeds, self.plan.folder)
-        ablation = {**(self.plan.ablation or {}), "tuned": tuned}
-        return replace(self, arms=arms, plan=replace(self.plan, jobs=jobs, ablation=ablation))
+        folder = self.plan.folder
+        plan = replace(
+            self.plan,
+            jobs=_jobs(arms, seeds, folder),
+            ablation={**(self.plan.ablation or {}), "tuned": tuned},
+            others=_others(arms, seeds, folder),
+        )
+        return replace(self, arms=arms, plan=plan)
 
 
 @dataclass(frozen=True)
@@ -83,13 +89,19 @@ def plan(words: list[str]) -> Planned:
     check(base, several=True)
     outline = _ablation(base, typed) if base.cfg.ablation is not None else _grid(base, typed)
     refuse_folder(outline.name)
+    folder = Path(base.cfg.runs) / outline.name
+    if is_search(folder):
+        raise UserError(
+            f"name={outline.name}: {folder} holds a search (python -m cnnlab tune); give the "
+            "multirun another name"
+        )
+    _refuse_latency_beside(outline, base.cfg)
     valid = {name: _checked(name, words, outline) for name, words in outline.arms.items()}
     _check_points(outline)
     from cnnlab.ablation.costs import Costs  # from here on torch is needed
 
     costs = Costs()
     arms = _solved(valid, outline, costs, base.cfg)
-    folder = Path(base.cfg.runs) / outline.name
     before = _tuning(arms, outline, folder, costs) if outline.ablation else None
     return Planned(
         Plan(
@@ -99,6 +111,7 @@ def plan(words: list[str]) -> Planned:
             jobs=_jobs(arms, outline.seeds, folder),
             metric=outline.ablation.metric if outline.ablation else None,
             hold=None if outline.hold is None else vars(outline.hold),
+            others=_others(arms, outline.seeds, folder),
         ),
         arms,
         outline.baseline,
@@ -116,18 +129,28 @@ def _jobs(arms: list[Arm], seeds: list[int], folder: Path) -> list[Job]:
         other = same.setdefault(_identity(arm.composed, seeds[0]), arm.name)
         if other != arm.name:
             raise UserError(f"arms {other} and {arm.name}: the same run under two names")
+    return [_job(arm, seed, folder) for seed in seeds for arm in arms]
+
+
+def _job(arm: Arm, seed: int, folder: Path) -> Job:
+    return Job(
+        arm=arm.name,
+        seed=seed,
+        words=[*arm.words, f"seed={seed}"],
+        folder=folder / f"{arm.name}-s{seed}",
+        identity=_identity(arm.composed, seed),
+        cost=arm.cost,
+        solved=None if arm.solved is None else vars(arm.solved),
+    )
+
+
+def _others(arms: list[Arm], seeds: list[int], folder: Path) -> list[Job]:
+    """What earlier commands ran of these arms under other seeds, as it would be run now."""
+    of = {arm.name: arm for arm in arms}
     return [
-        Job(
-            arm=arm.name,
-            seed=seed,
-            words=[*arm.words, f"seed={seed}"],
-            folder=folder / f"{arm.name}-s{seed}",
-            identity=_identity(arm.composed, seed),
-            cost=arm.cost,
-            solved=None if arm.solved is None else vars(arm.solved),
-        )
-        for seed in seeds
-        for arm in arms
+        _job(of[job["arm"]], job["seed"], folder)
+        for job in earlier_jobs(folder)
+        if job["arm"] in of and job["seed"] not in seeds
     ]
 
 
@@ -269,6 +292,14 @@ def refuse_folder(name: str) -> None:
         raise UserError(f"name={name}: names a folder here: letters, digits and . _ + - only")
 
 
+def _refuse_latency_beside(outline: _Outline, command: Any) -> None:
+    """The knob is solved with one run's threads; jobs side by side have fewer, and time nothing."""
+    if outline.hold and outline.hold.cost == "latency" and command.jobs > 1 and not command.slurm:
+        raise UserError(
+            f"jobs={command.jobs}: hold.cost=latency is measured one run at a time; jobs=1"
+        )
+
+
 def _checked(name: str, words: list[str], outline: _Outline) -> Composed:
     try:
         composed = compose([*words, f"seed={outline.seeds[0]}"])
@@ -312,7 +343,6 @@ def _solved(
 ) -> list[Arm]:
     """The arms, counted; with the knob that holds the cost, composed and checked once more."""
     from cnnlab.ablation.hold import Solved, hold
-    from cnnlab.ablation.plan_files import earlier_jobs
 
     # A latency is never measured twice alike: a repeat must not become another experiment.
     earlier: list[Solved] = []

@@ -11,10 +11,13 @@ from cnnlab.ablation.claim import claim
 from cnnlab.ablation.job import Plan
 from cnnlab.atomic import write_json
 from cnnlab.errors import UserError
+from cnnlab.tracking.find import TUNING
 from cnnlab.tracking.machine_paths import MachinePaths, restore
 from cnnlab.tracking.redact import Redactor
 
-PLAN = "plan.json"
+PLAN, ABLATION = "plan.json", "ablation.json"
+JOURNAL = "trials.journal"
+"""What a search (`python -m cnnlab tune`) has in its folder instead."""
 
 
 def write_plan(plan: Plan, commit: str | None) -> None:
@@ -29,6 +32,16 @@ def write_plan(plan: Plan, commit: str | None) -> None:
         _write(plan, commit)
     finally:
         os.close(lock)
+
+
+def is_search(folder: Path) -> bool:
+    """Whether `folder` is that of a search."""
+    return (folder / JOURNAL).exists()
+
+
+def is_multirun(folder: Path) -> bool:
+    """Whether it is that of a multirun, also while its arms are still being tuned."""
+    return any((folder / name).exists() for name in (PLAN, ABLATION, TUNING))
 
 
 def earlier_jobs(folder: Path) -> list[dict[str, Any]]:
@@ -87,5 +100,21 @@ def _write(plan: Plan, commit: str | None) -> None:
             "seeds": list(dict.fromkeys(job["seed"] for job in jobs.values())),
             "solved": {job["arm"]: job["solved"] for job in jobs.values() if job.get("solved")},
         }
-        write_json(plan.folder / "ablation.json", plan.ablation | of_all, indent=2)
+        arms = {job.arm for job in plan.jobs}
+        of_all |= _tuned(plan.folder / ABLATION, plan.ablation.get("tuned"), arms)
+        write_json(plan.folder / ABLATION, plan.ablation | of_all, indent=2)
     write_json(plan.folder / PLAN, fields, indent=2)
+
+
+def _tuned(path: Path, now: dict[str, Any] | None, arms: set[str]) -> dict[str, Any]:
+    """How the arms were tuned: `arms` as this command says, the others as earlier ones did."""
+    try:
+        before = json.loads(path.read_text()).get("tuned") or {}
+        kept = {arm: how for arm, how in before.get("arms", {}).items() if arm not in arms}
+    except FileNotFoundError:
+        before, kept = {}, {}
+    except (ValueError, AttributeError) as error:
+        raise UserError(f"{path}: not written by cnnlab ({error}); move it away") from None
+    if now is None and not kept:
+        return {}
+    return {"tuned": {**before, **(now or {}), "arms": {**kept, **(now or {}).get("arms", {})}}}

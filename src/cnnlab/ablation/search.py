@@ -5,7 +5,6 @@ came of it. A trial that was asked and not told is gone on with.
 """
 
 import os
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -13,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnlab.ablation.attempt import Order
-from cnnlab.ablation.claim import claim
+from cnnlab.ablation.claim import claim, disk_time
 from cnnlab.ablation.display import display
 from cnnlab.ablation.job import Job, Plan
 from cnnlab.ablation.job_state import read_state
 from cnnlab.ablation.local_pool import LocalPool
 from cnnlab.ablation.multirun import Multirun
+from cnnlab.ablation.plan_files import JOURNAL
 from cnnlab.ablation.space import Dimension, OneOf, to_text
 from cnnlab.ablation.stops import Stops
 from cnnlab.ablation.summary import reason_of
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 SAMPLERS = ("tpe", "random")
-JOURNAL = "trials.journal"
 STUDY = "search"
 """Its name in the journal; a search goes on where its folder was renamed."""
 ABOUT = "search"
@@ -118,7 +117,7 @@ def search_on(search: Search, *, jobs: int, command: Sequence[str]) -> "tuple[St
         raise UserError(f"name={search.name}: another process searches in {search.folder} now")
     try:
         study = _study(search)
-        commit, began = (git() or {}).get("commit"), time.time()
+        commit, began = (git() or {}).get("commit"), disk_time(search.folder)
         with Stops() as stops, display() as shown:
             shown.say(_beginning(search, study))
             while stops.signum is None and (batch := _next(search, study, jobs)):

@@ -96,6 +96,7 @@ def _value(word: str) -> Any:
 
 def _search(own: dict[str, Any], typed: Typed) -> "tuple[Search, int]":
     from cnnlab.ablation.plan import refuse_folder
+    from cnnlab.ablation.plan_files import is_multirun
     from cnnlab.ablation.search import SAMPLERS, Search
     from cnnlab.tracking.metric import better_when_high
 
@@ -125,7 +126,7 @@ def _search(own: dict[str, Any], typed: Typed) -> "tuple[Search, int]":
     name = str(base.cfg.name)
     refuse_folder(name)
     folder = Path(base.cfg.runs) / name
-    if (folder / "plan.json").exists():
+    if is_multirun(folder):
         raise UserError(f"name={name}: {folder} holds a multirun; give the search another name")
     space = read_space(own["space"], words_set(typed.settings), composed_with, typed.is_group)
     found = Search(

@@ -1,12 +1,13 @@
 """Runs that are there from another config or another commit: said before anything starts."""
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 from cnnlab.ablation.attempt import STALE
 from cnnlab.ablation.job import Job, Plan
-from cnnlab.ablation.job_state import JobState
+from cnnlab.ablation.job_state import JobState, read_state
 from cnnlab.config import compose
 from cnnlab.config.resuming import MARK
 from cnnlab.errors import UserError
@@ -25,28 +26,56 @@ def refuse_outdated(plan: Plan, states: list[JobState], commit: str | None) -> N
         commit: of the code now; None: unknown.
 
     Raises:
-        UserError: how many runs are outdated, by what, and what `stale` would do.
+        UserError: how many runs are outdated, those of other seeds among them, by what, and what
+            `stale` would do.
     """
     pairs = list(zip(plan.jobs, states, strict=True))
     configs = [job for job, state in pairs if state.other_config(job)]
     codes = [state for _, state in pairs if state.other_code(commit)]
-    if not configs and not codes:
+    others = of_other_seeds(plan)
+    if not configs and not codes and not others:
         return
     parts = []
     if configs:
-        changed = _changed(configs[0])
-        detail = f" ({configs[0].name}{f': {changed}' if changed else ''})"
-        parts.append(f"{len(configs)} of another config{detail}")
+        parts.append(f"{len(configs)} of another config ({_detail(configs[0])})")
     if codes:
         older = sorted({one[:7] for state in codes for one in state.commits - {commit}})
         parts.append(
             f"{len(codes)} of another commit ({', '.join(older[:_MANY])}; now {commit:.7})"
         )
+    stay = ""
+    if others:
+        parts.append(f"{len(others)} of other seeds of another config ({_detail(others[0])})")
+        stay = "; those of other seeds stay until these seeds are named, too"
     raise UserError(
-        f"stale=null: {plan.folder} holds {len(plan.jobs)} runs, {' and '.join(parts)}; allowed: "
-        "keep (finished ones count as they are), rerun (they are moved to "
-        f"{plan.folder / STALE} and run again)"
+        f"stale=null: {plan.folder} holds {len(plan.jobs) + len(plan.others)} runs, "
+        f"{' and '.join(parts)}; allowed: keep (finished ones count as they are), rerun (they are "
+        f"moved to {plan.folder / STALE} and run again{stay})"
     )
+
+
+def of_other_seeds(plan: Plan) -> list[Job]:
+    """The runs of these arms under seeds of earlier commands that are of another config.
+
+    Compared with what is run now, arms of several configs have no verdict.
+    """
+    return [job for job in plan.others if read_state(job.folder).other_config(job)]
+
+
+def left_as_they_are(others: Sequence[Job]) -> str:
+    """What is said where they were found, and `stale` lets the launch go on."""
+    seeds = ",".join(map(str, sorted({job.seed for job in others})))
+    names = ", ".join(job.name for job in others[:_MANY])
+    more = f" and {len(others) - _MANY} more" if len(others) > _MANY else ""
+    return (
+        f"stale     {len(others)} of other seeds are of another config and stay as they are: "
+        f"{names}{more}; stale=rerun with seed={seeds} runs them again, too"
+    )
+
+
+def _detail(job: Job) -> str:
+    changed = _changed(job)
+    return f"{job.name}: {changed}" if changed else job.name
 
 
 def _changed(job: Job) -> str:

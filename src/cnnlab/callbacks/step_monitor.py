@@ -10,6 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from cnnlab.data.batch import Batch
+from cnnlab.tracking.record import RunRecord
 
 
 class NonFiniteLossError(RuntimeError):
@@ -50,6 +51,10 @@ class StepMonitor(Callback):
         self._since = self._until = 0.0
         self.last_loss = math.nan
         """The newest loss that has arrived; for the progress bar."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Who watches sees by it how far the steps below are.
+        RunRecord.of(trainer).trains(int(trainer.estimated_stepping_batches))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._images, self._since = 0, time.perf_counter()

@@ -133,6 +133,12 @@ class RunRecord(Logger):
             logger.log_metrics(measured, step=self._step)
         self._write()
 
+    def trains(self, steps: int) -> None:
+        """Training begins, or goes on; it takes so many optimizer steps in all."""
+        if self._writes:
+            self._fields["time"]["steps"] = steps
+            self._write()
+
     def best(self, key: str, mode: str, value: float, epoch: int, step: int) -> None:
         """A checkpoint better than those before was written."""
         if self._writes:

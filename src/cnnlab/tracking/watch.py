@@ -13,10 +13,13 @@ from rich.live import Live
 from rich.text import Text
 
 from cnnlab.errors import UserError
-from cnnlab.tracking.multirun import LAUNCHER, Multirun
+from cnnlab.tracking.find import TUNING
+from cnnlab.tracking.multirun import LAUNCHER, Multirun, multiruns
 from cnnlab.tracking.naming import some
 
 DONE = ("finished", "failed", "stopped")
+_IDLE = 3
+"""Looks in a row that find nobody at work: between tuning and the runs that count nobody is."""
 
 
 def watch(
@@ -27,8 +30,9 @@ def watch(
 ) -> None:
     """Show how the jobs stand, and `draw()` again whenever one more is done; until all are.
 
-    Ctrl-C ends it; the multirun goes on. A pipe gets a line at every change, and `draw()` at the
-    end alone.
+    Those of an ablation that is being tuned are its tuning runs, until it goes on to the others.
+    Where nobody works on what is open, it ends with a line that says so. Ctrl-C ends it; the
+    multirun goes on. A pipe gets a line at every change, and `draw()` at the end alone.
 
     Args:
         several: what to wait for; while one is being launched it is not over.
@@ -39,32 +43,56 @@ def watch(
     Raises:
         UserError: none has a plan.
     """
-    folders = [job.folder for multirun in several for job in multirun.jobs]
-    if not folders:
+    if not any(multirun.jobs for multirun in map(_stage, several)):
         raise UserError("--watch: no plan.json in these folders; only a multirun can be watched")
     body: RenderableType = Text("")
     known: dict[Path, str] = {}
+    idle = 0
     try:
         with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
             while True:
-                before = known
+                before, stages = known, [_stage(multirun) for multirun in several]
+                folders = [job.folder for multirun in stages for job in multirun.jobs]
                 known = {f: s if (s := known.get(f)) == "finished" else status(f) for f in folders}
                 if done(known) != done(before) or not before:
                     body = draw()
+                tuning = {one.folder for one in stages} - {one.folder for one in several}
+                said = ("tuning: " if tuning else "") + progress(known)
                 if known != before and not console.is_terminal:
-                    console.print(Text(progress(known)))
-                live.update(Lines(Text(progress(known), style="bold"), body), refresh=True)
-                if len(done(known)) == len(folders) and not any(map(launching, several)):
+                    console.print(Text(said))
+                live.update(Lines(Text(said, style="bold"), body), refresh=True)
+                at_work = any(map(launching, [*several, *stages])) or any(map(_claimed, folders))
+                idle = 0 if at_work else idle + 1
+                if len(done(known)) == len(folders) and idle and not tuning:
                     return
+                if idle == _IDLE:
+                    break
                 time.sleep(every_s)
+        console.print(Text("nobody is at work here: repeat the multirun's command to go on"))
     except KeyboardInterrupt:
         console.print(Text("stopped watching; the multirun is not touched"))
 
 
 def launching(multirun: Multirun) -> bool:
     """Whether a launcher is at work: what failed before may be tried again."""
+    return _is_held(multirun.folder / LAUNCHER)
+
+
+def _claimed(folder: Path) -> bool:
+    """Whether a process works on the job in `folder`; a launcher's death may leave one."""
+    return _is_held((folder.parent / LAUNCHER).with_name(folder.name))
+
+
+def _stage(multirun: Multirun) -> Multirun:
+    """The multirun as its files say now, or the tuning that comes before it."""
+    now = next(iter(multiruns([multirun.folder])), multirun)
+    tuning = next(iter(multiruns([multirun.folder / TUNING])), None)
+    return tuning if tuning and (not now.jobs or launching(tuning)) else now
+
+
+def _is_held(path: Path) -> bool:
     try:
-        handle = os.open(multirun.folder / LAUNCHER, os.O_RDWR)
+        handle = os.open(path, os.O_RDWR)
     except OSError:
         return False
     try:
