@@ -384,6 +384,23 @@ def test_jobs_that_left_no_record_are_named(study, tmp_path):
     ]
 
 
+def test_jobs_that_ran_and_were_not_given_did_run(study, write_run, made_run, tmp_path):
+    runs = study()
+    folder = tmp_path / "runs" / "study"
+    names = ["g4-s7", "g4-s8", "g4-s9", "g4-s10"]
+    jobs = [{"arm": "g4", "seed": int(n[4:]), "folder": n, "words": []} for n in names]
+    (folder / "plan.json").write_text(json.dumps({"name": "study", "metric": None, "jobs": jobs}))
+    write_run(made_run(arm="g4", seed=7))
+    write_run(made_run(arm="g4", seed=8, status="failed"))
+    (write_run(made_run(arm="g4", seed=9)) / "run.json").write_text("{torn")
+    assert compared(runs).warnings == [
+        "not among the runs given (finished): g4-s7 of study",
+        "not among the runs given (failed): g4-s8 of study",
+        "not among the runs given (its run.json cannot be read): g4-s9 of study",
+        "not run yet: g4-s10 of study",
+    ]
+
+
 def test_a_grid_sets_its_keys_on_purpose(made_run, tmp_path):
     words = {"short": "trainer.max_epochs=2", "long": "trainer.max_epochs=9"}
     runs = [

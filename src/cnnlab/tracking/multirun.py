@@ -89,8 +89,17 @@ def _multirun(folder: Path, ablation: dict[str, Any] | None, plan: Mapping[str, 
         ) from None
 
 
-def ended_before(folder: Path) -> str:
-    """What became of a job that left no record: `not run yet`, or why its process ended."""
+def became(folder: Path) -> str:
+    """What became of a job that is not among the runs compared.
+
+    Its record's status; of a job that left none `not run yet`, or why its process ended.
+    """
+    try:
+        record = _read(folder / "run.json")
+        if record is not None:
+            return f"not among the runs given ({record.get('status')})"
+    except (UserError, OSError, AttributeError):
+        return "not among the runs given (its run.json cannot be read)"
     outcome = _read(folder / "outcome.json")
     if outcome is None:
         return "not run yet"

@@ -5,7 +5,7 @@ from typing import Any
 
 from cnnlab.tracking.comparison import Group, LeftOut
 from cnnlab.tracking.metric import is_about
-from cnnlab.tracking.multirun import Multirun, ended_before
+from cnnlab.tracking.multirun import Multirun, became
 from cnnlab.tracking.naming import shown, some
 from cnnlab.tracking.reading import RunData
 from cnnlab.tracking.settings import Sheaf, buckets, seed_of
@@ -26,7 +26,7 @@ def incomplete(
     left_out: Sequence[LeftOut],
     by: str | None,
 ) -> list[str]:
-    """A line for what is missing: runs that do not count, and why; jobs that never ran."""
+    """A line for what is missing: runs that do not count, and why; jobs that never ran or were not given."""
     lines = []
     for reason, outs in buckets(left_out, lambda out: out.reason).items():
         named = [f"{out.group}{_seed(out.run)}" for out in outs]
@@ -35,7 +35,7 @@ def incomplete(
     names = {g.name for g in groups}
     for multirun in several:
         missing = [job.folder for job in multirun.jobs if job.folder.resolve() not in found]
-        for reason, folders in buckets(missing, ended_before).items():
+        for reason, folders in buckets(missing, became).items():
             lines.append(f"{reason}: {some([f.name for f in folders])} of {multirun.name}")
         if by is not None:
             continue
