@@ -384,6 +384,29 @@ def test_jobs_that_left_no_record_are_named(study, tmp_path):
     ]
 
 
+def test_where_no_cost_was_held_that_of_the_sides_is_said(study):
+    pair = {"name": "pair", "weights": {"g4": 1.0, "g1": -1.0}, "expect": "positive"}
+    means = {"name": "means", "weights": {"g32": 1.0, "g1": -0.5, "g4": -0.5}, "expect": "positive"}
+    slope = {"name": "slope", "weights": {"g1": -0.5, "g4": 0.0, "g32": 0.5}, "expect": "positive"}
+    rank = pair | {"name": "rank", "rank": True}
+    costs = {1: (1.0, 0.50), 4: (1.1, 0.52), 32: (0.63, 1.02)}
+
+    def said(**changes):
+        runs = study(contrasts=[pair, means, slope, rank], **changes)
+        for run in runs:
+            params, gmacs = costs[run.config["model"]["groups"]]
+            run.cost |= {"cost/params_m": params, "cost/gmacs": gmacs}
+        return [note for note in compared(runs).notes if note.startswith("cost: ")]
+
+    assert said(hold=None) == [
+        "cost: g4 has 10.0 % more parameters than g1",
+        "cost: g32 has 40.0 % fewer parameters and 100.0 % more MACs than the mean of g1, g4",
+    ]
+    assert said() == []  # the held cost has a line of its own
+    costs = dict.fromkeys(costs, (1.0, 0.5))
+    assert said(hold=None) == []
+
+
 def test_jobs_that_ran_and_were_not_given_did_run(study, write_run, made_run, tmp_path):
     runs = study()
     folder = tmp_path / "runs" / "study"

@@ -1,6 +1,7 @@
 """What a reader of a comparison should know besides the figures."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from cnnlab.tracking.comparison import Group, LeftOut
@@ -17,6 +18,10 @@ _HELD = {
     "latency": "latency_ms",
 }
 _MOST_GROUPS = 8
+_NOT_HELD = {"params_m": "parameters", "gmacs": "MACs"}
+"""What the sides of a contrast are held against one another in where nothing was held."""
+_ALIKE = 0.05
+"""Share by which costs may differ without a word; what `hold` tolerates by default."""
 
 
 def incomplete(
@@ -79,7 +84,8 @@ def notes(
         return lines
     if ablation["metric"] != metric and not why_not:
         lines.append(f"the claim is about {ablation['metric']}, the verdict on {metric}")
-    lines += _held(ablation, groups)
+    held = (ablation.get("hold") or {}).get("cost")
+    lines += _held(ablation, groups) if held else _uneven(ablation, groups)
     lines.append(_tuned(ablation, sheaves))
     if ablation.get("scale") == "small":
         lines.append("scale=small: this tests the direction of the claim, not its published value")
@@ -115,9 +121,9 @@ def _solved(multirun: Multirun) -> str:
 
 def _held(ablation: dict[str, Any], groups: Sequence[Group]) -> list[str]:
     """How far the cost that was held constant is off in the arm that misses it most."""
-    held = ablation.get("hold")
+    held = ablation["hold"]
     base = next((g for g in groups if g.name == ablation["baseline"]), None)
-    if not held or not held.get("cost") or base is None:
+    if base is None:
         return []
     name = _HELD.get(held["cost"], held["cost"])
     target = base.cost.get(name)
@@ -127,6 +133,46 @@ def _held(ablation: dict[str, Any], groups: Sequence[Group]) -> list[str]:
     value, worst = max(known, key=lambda item: abs((item[0] or 0.0) / target - 1))
     off = 100 * ((value or 0.0) / target - 1)
     return [f"held constant: {held['cost']}, {off:+.1f} % at most ({worst} against {base.name})"]
+
+
+def _uneven(ablation: dict[str, Any], groups: Sequence[Group]) -> list[str]:
+    """Where nothing was held: how far the costs of two sides of a contrast are apart.
+
+    A side is a mean of arms (positive weights add up to 1), so slopes, rank correlations and
+    differences of differences have none.
+    """
+    costs = {g.name: g.cost for g in groups}
+    lines = []
+    for contrast in ablation["contrasts"]:
+        weights = contrast["weights"]
+        sides = [{a: abs(w) for a, w in weights.items() if w * sign > 0} for sign in (1, -1)]
+        two = all(math.isclose(math.fsum(side.values()), 1.0) for side in sides)
+        if contrast.get("rank") or not two or any(arm not in costs for arm in weights):
+            continue
+        apart = []
+        for name, title in _NOT_HELD.items():
+            one, other = (_mean((w, costs[arm][name]) for arm, w in s.items()) for s in sides)
+            off = one / other - 1 if one is not None and other else 0.0
+            if abs(off) > _ALIKE:
+                apart.append(f"{100 * abs(off):.1f} % {'more' if off > 0 else 'fewer'} {title}")
+        if apart:
+            names = [some(list(side), _MOST_GROUPS) for side in sides]
+            one, other = (
+                f"the mean of {name}" if len(side) > 1 else name
+                for name, side in zip(names, sides, strict=True)
+            )
+            lines.append(f"cost: {one} has {' and '.join(apart)} than {other}")
+    return list(dict.fromkeys(lines))
+
+
+def _mean(weighted: Iterable[tuple[float, float | None]]) -> float | None:
+    """None where one of the values is not known."""
+    total = 0.0
+    for weight, value in weighted:
+        if value is None:
+            return None
+        total += weight * value
+    return total
 
 
 def _tuned(ablation: dict[str, Any], sheaves: Sequence[Sheaf]) -> str:
