@@ -36,6 +36,14 @@ def test_options_between_paths(study, made_run, write_run, capsys):
     assert "groups=8" in out
 
 
+def test_keys_can_be_ignored(study, made_run, write_run, capsys):
+    write_run(made_run({"model.groups": 4, "model.width": 8, "optimizer.lr": 0.2}, seed=3))
+    main(["compare", str(study), "--ignore", "width,lr"])
+    assert "of 7 runs in 2 groups" in capsys.readouterr().out
+    main(["compare", str(study), "--ignore", "width", "--ignore=optimizer.lr"])
+    assert "ignored: model.width, optimizer.lr" in capsys.readouterr().out
+
+
 def test_which_way_is_better_can_be_said(study, capsys):
     for option, best in ((["--higher"], 4), (["--lower"], 1), ([], 4)):
         main(["compare", str(study), *option])

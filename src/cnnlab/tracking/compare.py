@@ -17,6 +17,7 @@ from cnnlab.tracking.contrasts import Contrast, Verdict, evaluate
 from cnnlab.tracking.curves import curves
 from cnnlab.tracking.fairness import covered, unequal_seeds, unfair
 from cnnlab.tracking.grouping import group, resolve
+from cnnlab.tracking.ignoring import own_to_each, without
 from cnnlab.tracking.multirun import Multirun, multiruns
 from cnnlab.tracking.naming import differing
 from cnnlab.tracking.provenance import meta
@@ -38,6 +39,7 @@ def compare(
     by: str | None,
     baseline: str | None,
     higher: bool | None = None,
+    ignore: Sequence[str] = (),
 ) -> Comparison:
     """Group `runs` by config less seed, and say what the groups show.
 
@@ -50,11 +52,13 @@ def compare(
             the first.
         higher: whether higher values of the metric are better; None: as the runs' task says, else
             by the metric's name.
+        ignore: config keys in which runs may differ and still be one group.
 
     Raises:
         UserError: no finished run, or a metric, cost, key or group that is not there.
     """
     cost = metrics.check_cost(cost)
+    runs, ignored = without(runs, ignore)
     several = multiruns({run.folder.parent: None for run in runs})
     one = several[0] if len(several) == 1 and by is None else None
     ablation = one.ablation if one else None
@@ -93,6 +97,8 @@ def compare(
         notes=[
             *notes(several, ablation, groups, sheaves, key, by),
             *_direction(key, higher, guessed),
+            *([f"ignored: {', '.join(ignored)}"] if ignored else []),
+            *own_to_each(groups),
         ],
         baseline=held_against,
         paired=_paired(groups, held_against),

@@ -31,7 +31,7 @@ def incomplete(
     left_out: Sequence[LeftOut],
     by: str | None,
 ) -> list[str]:
-    """A line for what is missing: runs that do not count, and why; jobs that never ran or were not given."""
+    """A line for what is missing: runs that do not count and why; jobs not given or never run."""
     lines = []
     for reason, outs in buckets(left_out, lambda out: out.reason).items():
         named = [f"{out.group}{_seed(out.run)}" for out in outs]

@@ -9,6 +9,8 @@ from cnnlab.tracking.identity import leaves
 from cnnlab.tracking.reading import RunData
 
 SEEDS = ("seed", "data.seed", "model.seed")
+SEED_NAMES = ("seed", "random_seed", "rng_seed")
+"""What other programs call theirs, at any depth."""
 MACHINE = ("trainer.threads", "trainer.accelerator", "trainer.channels_last")
 """What `auto` became where a run was made; checked with the hardware, no reason for a group."""
 
@@ -113,4 +115,9 @@ def buckets(items: Iterable[T], key: Callable[[T], str]) -> dict[str, list[T]]:
 def _is_seed(key: str, run: RunData) -> bool:
     if run.choices:  # of cnnlab
         return key in SEEDS
-    return key.rpartition(".")[2] in ("seed", "random_seed", "rng_seed")
+    return names_seed(key)
+
+
+def names_seed(key: str) -> bool:
+    """Whether a dotted key of another program's config is a seed."""
+    return key.rpartition(".")[2] in SEED_NAMES

@@ -9,7 +9,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from cnnlab.tracking.identity import leaves
 from cnnlab.tracking.reading import History, RunData, in_steps
+from cnnlab.tracking.settings import names_seed
 
 LIGHTNING_STEP = "trainer/global_step"
 """What Lightning's and cnnlab's W&B loggers count steps by."""
@@ -116,7 +118,7 @@ def run_data(parts: Sequence[Part], warn: Callable[[str], None]) -> RunData:
         reason=last.reason,
         name=last.name or last.id,
         identity=ours.get("identity", ""),
-        seed=_seed(config.get("seed")),
+        seed=_seed_of(config),
         choices=ours.get("choices", {}),
         overrides=ours.get("overrides", []),
         config=config,
@@ -235,6 +237,15 @@ def _last(part: Part) -> dict[str, Any]:
 def _whole(value: Any) -> int | None:
     number = number_of(value)
     return int(number) if number is not None and number.is_integer() else None
+
+
+def _seed_of(config: dict[str, Any]) -> int | None:
+    """`seed`, else the only seed there is at any depth; of several none is the run's."""
+    if "seed" in config:
+        return _seed(config["seed"])
+    found = [_seed(value) for key, value in leaves(config).items() if names_seed(key)]
+    known = {seed for seed in found if seed is not None}
+    return known.pop() if len(known) == 1 else None
 
 
 def _seed(value: Any) -> int | None:
