@@ -1,7 +1,6 @@
 """Copies records to be shared: what was measured and how, without whose machine it was."""
 
 import dataclasses
-import getpass
 import hashlib
 import json
 import os
@@ -13,8 +12,10 @@ from typing import Any
 
 from cnnlab.atomic import write_bytes, write_json
 from cnnlab.errors import UserError
+from cnnlab.tracking.environment import user
 from cnnlab.tracking.machine_paths import replace_paths, restore
 from cnnlab.tracking.metrics_file import Row, file_text
+from cnnlab.tracking.naming import some
 from cnnlab.tracking.reading import SCHEMA, RunData, read_run
 
 _BESIDE = ("ablation.json", "plan.json", "tuned.json")
@@ -32,8 +33,9 @@ def collect(runs: Sequence[RunData], into: Path, warn: Callable[[str], None]) ->
     """Write finished runs as records that name no machine, person or absolute path.
 
     A run goes to `into/FOLDER`, as its own folder is called (`<arm>-s<seed>`), or to
-    `into/PARENT/FOLDER` where the runs come from folders of several names; ablation.json and
-    plan.json go beside them, cleaned in the same way. A run that only W&B knows goes to `GROUP/ID`.
+    `into/PARENT/FOLDER` where the runs come from folders of several names; ablation.json,
+    plan.json and tuned.json go beside them, cleaned in the same way, and so is the name PARENT. A
+    run that only W&B knows goes to `GROUP/ID`.
     `find` reads the records, and a multirun in a folder that holds them takes them for finished.
 
     Left out: `machine`, results.json, the git remote and branch, the config of loggers and SLURM.
@@ -54,6 +56,12 @@ def collect(runs: Sequence[RunData], into: Path, warn: Callable[[str], None]) ->
     finished = [run for run in runs if run.status == "finished"]
     if len(finished) < len(runs):
         warn(f"{len(runs) - len(finished)} runs are not finished and are not collected")
+    unsigned = [run.name for run in finished if run.machine and "user" not in run.machine]
+    if unsigned:  # by an older cnnlab
+        warn(
+            f"{some(unsigned)}: the record does not say who made it; a name that no path under "
+            "/home tells is not found"
+        )
     targets = _targets(finished, into)
     beside = _beside(finished, targets)
     written = []
@@ -63,6 +71,10 @@ def collect(runs: Sequence[RunData], into: Path, warn: Callable[[str], None]) ->
         record = cleaner.record(run)
         write_json(target / "run.json", record, indent=2)  # last: it makes the folder a run
         _say_what_is_left(cleaner, record, target / "run.json", warn)
+        for _, name in cleaner.left(target.name):
+            warn(
+                f"{target}: the folder's name holds '{name}', which may be a person's or machine's"
+            )
         written.append(target)
     for file, (value, cleaner) in beside.items():
         write_json(file, value, indent=2)
@@ -82,6 +94,8 @@ def _targets(runs: Sequence[RunData], into: Path) -> dict[int, Path]:
     flat = len({parent for parent, _ in places}) <= 1
     taken: dict[Path, RunData] = {}
     for run, (parent, name) in zip(runs, places, strict=True):
+        if not flat:  # a multirun is named by whoever started it; FOLDER stands in its plan.json
+            parent = re.sub("[<>]", "", _Cleaner(run.machine, [run.machine]).names(parent))
         target = into / name if flat else into / parent / name
         if target in taken:
             raise UserError(
@@ -169,7 +183,8 @@ class _Cleaner:
         self._base = own.get("folder")
         hosts = {socket.gethostname(), *(str(each.get("host") or "") for each in machines)}
         hosts |= {host.partition(".")[0] for host in hosts}
-        users = {_user(), *(name for each in machines for name in _homes(json.dumps(each)))}
+        users = {user(), *(str(each.get("user") or "") for each in machines)}
+        users |= {name for each in machines for name in _homes(json.dumps(each))}
         names = {name: "<host>" for name in hosts} | {name: "<user>" for name in users}
         self._names = {
             name.lower(): mark
@@ -212,7 +227,7 @@ class _Cleaner:
         return {"schema": SCHEMA} | fields
 
     def beside(self, stored: Mapping[str, Any]) -> dict[str, Any]:
-        """What ablation.json or plan.json is to hold."""
+        """What ablation.json, plan.json or tuned.json is to hold."""
         paths = (stored.get("machine") or {}).get("paths") or {}
         kept = {key: value for key, value in stored.items() if key != "machine"}
         value = self._named_anew(self.paths(restore(kept, paths)))
@@ -279,10 +294,3 @@ def _homes(text: str) -> set[str]:
     for name in re.findall(r"(?i)/(?:home|users)/(\w+ \w+)(?=/)", text):
         found |= {name, *name.split()}
     return found
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container without an entry for its user id
-        return ""
