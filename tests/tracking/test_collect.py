@@ -10,6 +10,7 @@ from cnnlab.ablation.job import Job, Plan
 from cnnlab.ablation.launch import launch
 from cnnlab.errors import UserError
 from cnnlab.tracking.collect import collect
+from cnnlab.tracking.compare import compare
 from cnnlab.tracking.find import find
 from cnnlab.tracking.identity import identity
 from cnnlab.tracking.record import RunRecord
@@ -157,6 +158,29 @@ def test_a_person_of_two_words(made_run, write_run, tmp_path, monkeypatch):
     stored = json.loads(text)
     assert stored["weights"] == "pre trained/x.pt"
     assert stored["name"] == "<user>-1"
+
+
+def test_later_runs_of_an_arm_go_on_with_its_collected_ones(made_run, write_run, tmp_path):
+    """Paths inside the identity: elsewhere, below the working folder, in a URL."""
+    weights = {"model.weights": "/w/x.pt", "model.list": "/work/l.txt", "model.url": "file:///u/x"}
+    machine = {"host": "box", "user": "dave", "folder": "/work"}
+
+    def made(seed, keys, study):
+        return made_run(keys, seed=seed, machine=machine, study=study, arm="a", overrides=[])
+
+    early = [write_run(made(seed, weights, "early")) for seed in (0, 1)]
+    collect(find(early, refuse), tmp_path / "shared", refuse)
+    later = write_run(made(2, weights, "late"))
+    other = write_run(made(3, weights | {"model.weights": "/w/y.pt"}, "late"))
+    how = {"metric": None, "cost": "gmacs", "by": None, "baseline": None}
+    comparison = compare(find([tmp_path / "shared", later], refuse), **how)
+    assert [(g.name, g.n) for g in comparison.groups] == [("a", 3)]
+    assert not any("several configs" in line for line in comparison.warnings)
+    comparison = compare(find([tmp_path / "shared", later, other], refuse), **how)
+    assert sorted(g.n for g in comparison.groups) == [1, 3]
+    # Without collected runs paths are shown as they are.
+    comparison = compare(find([later, other], refuse), **how)
+    assert comparison.groups[1].settings == {"model.weights": "/w/y.pt"}
 
 
 def test_a_person_whom_no_path_names(made_run, write_run, tmp_path, monkeypatch):

@@ -1,9 +1,7 @@
 """Copies records to be shared: what was measured and how, without whose machine it was."""
 
 import dataclasses
-import hashlib
 import json
-import os
 import re
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,15 +11,13 @@ from typing import Any
 from cnnlab.atomic import write_bytes, write_json
 from cnnlab.errors import UserError
 from cnnlab.tracking.environment import user
-from cnnlab.tracking.machine_paths import replace_paths, restore
+from cnnlab.tracking.machine_paths import change_texts, label_paths, restore
 from cnnlab.tracking.metrics_file import Row, file_text
 from cnnlab.tracking.naming import some
 from cnnlab.tracking.reading import SCHEMA, RunData, read_run
 
 _BESIDE = ("ablation.json", "plan.json", "tuned.json")
 """Of the multirun that a run belongs to."""
-_ELSEWHERE = re.compile(r"(?<=://)/+[^\s,:'\"()\[\]{}]+|\b[A-Za-z]:\\[^\s,'\"]+")
-"""Absolute paths that no run folder has under `machine`: in URLs of files, on Windows."""
 _FREE_TEXT = ("name", "tags", "runs", "resume")
 """Top keys of a config under which people write what they like; they change no result."""
 _LEFT_OUT = ("logger", "slurm")
@@ -246,11 +242,11 @@ class _Cleaner:
 
     def paths(self, value: Any) -> Any:
         """Without absolute paths."""
-        return _texts(replace_paths(value, self._label), self._elsewhere)
+        return label_paths(value, self._base)
 
     def names(self, value: Any) -> Any:
         """Without names of machines and people."""
-        return _texts(
+        return change_texts(
             value, lambda text: self._named.sub(lambda m: self._names[m[0].lower()], text)
         )
 
@@ -265,27 +261,10 @@ class _Cleaner:
         elif isinstance(value, str) and (match := self._named.search(value)):
             yield key, match[0]
 
-    def _elsewhere(self, text: str) -> str:
-        return _ELSEWHERE.sub(lambda match: self._label(match[0]), text)
-
-    def _label(self, path: str) -> str:
-        if self._base and (path == self._base or path.startswith(self._base.rstrip("/") + "/")):
-            return os.path.relpath(path, self._base)
-        # The same path has the same label in every record, so that settings stay comparable.
-        return f"$PATH-{hashlib.sha256(path.encode()).hexdigest()[:8]}"
-
 
 def _top(word: str) -> str:
     """The outermost key of an override."""
     return re.split(r"[.=/@]", word.lstrip("+~"), maxsplit=1)[0]
-
-
-def _texts(value: Any, change: Callable[[str], str]) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _texts(item, change) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_texts(item, change) for item in value]
-    return change(value) if isinstance(value, str) else value
 
 
 def _homes(text: str) -> set[str]:

@@ -24,7 +24,7 @@ from cnnlab.tracking.provenance import meta
 from cnnlab.tracking.published import PublishedEffect, published_effects
 from cnnlab.tracking.reading import RunData
 from cnnlab.tracking.remarks import incomplete, no_verdict, notes
-from cnnlab.tracking.settings import Key, Settings, Sheaf, buckets, seed_of
+from cnnlab.tracking.settings import Key, Settings, Sheaf, alike_in_paths, buckets, seed_of
 from cnnlab.tracking.statistics import holm, pair, paired_t, sign_flip, summary
 
 _OF_MACHINE = ("latency_ms", "peak_memory_mb", "fit_s")
@@ -58,7 +58,7 @@ def compare(
         UserError: no finished run, or a metric, cost, key or group that is not there.
     """
     cost = metrics.check_cost(cost)
-    runs, ignored = without(runs, ignore)
+    runs, ignored = without(alike_in_paths(runs), ignore)
     several = multiruns({run.folder.parent: None for run in runs})
     one = several[0] if len(several) == 1 and by is None else None
     ablation = one.ablation if one else None

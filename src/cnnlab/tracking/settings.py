@@ -1,11 +1,12 @@
 """The config of runs as flat keys: of one run, and of a group of them."""
 
 import json
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from cnnlab.tracking.identity import leaves
+from cnnlab.tracking.machine_paths import LABEL, label_paths
 from cnnlab.tracking.reading import RunData
 
 SEEDS = ("seed", "data.seed", "model.seed")
@@ -81,6 +82,19 @@ class Sheaf:
     def has(self, key: str) -> bool:
         """Whether `setting` is more than the lack of one."""
         return key in self.choices or key in self.keys
+
+
+def alike_in_paths(runs: Sequence[RunData]) -> list[RunData]:
+    """The runs; beside collected ones with their paths written as those have them."""
+    if not any(_is_collected(run) for run in runs):
+        return list(runs)
+    return [replace(run, config=label_paths(run.config, run.machine.get("folder"))) for run in runs]
+
+
+def _is_collected(run: RunData) -> bool:
+    if run.machine:
+        return False
+    return run.wandb is None or LABEL in json.dumps(run.config, default=str)
 
 
 def seed_of(run: RunData) -> Key | None:
