@@ -161,12 +161,17 @@ def test_no_verdict_on_what_the_claim_is_not_about(study, metric):
     assert len(comparison.paired) == 2  # the differences are there
 
 
-def test_the_verdict_may_be_on_val_and_is_not_turned_by_the_persons_word(study):
+def test_the_verdict_may_be_on_val(study):
     assert compared(study(), metric="val/top1").verdicts[0].outcome == "supported"
-    comparison = compare(study(), metric=None, cost="gmacs", by=None, baseline=None, higher=False)
-    assert not comparison.higher_is_better
-    # The file expects its contrast to be positive, whichever way is better.
-    assert comparison.verdicts[0].outcome == "supported"
+
+
+@pytest.mark.parametrize("metric", ["test/top1", "val/top1"])
+def test_which_way_is_better_is_not_the_persons_word_where_the_task_has_one(study, metric):
+    """Else a claim would be supported by what is called worse."""
+    how = {"metric": metric, "cost": "gmacs", "by": None, "baseline": None}
+    with pytest.raises(UserError, match=f"--lower: {metric} is better when high"):
+        compare(study(), **how, higher=False)
+    assert compare(study(), **how, higher=True).verdicts[0].outcome == "supported"
 
 
 def test_what_was_solved_is_said(study):

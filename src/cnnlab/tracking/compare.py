@@ -51,11 +51,12 @@ def compare(
         baseline: name of the group that the others are held against; None: the ablation's, else
             the first.
         higher: whether higher values of the metric are better; None: as the runs' task says, else
-            by the metric's name.
+            by the metric's name. What the task says cannot be said otherwise.
         ignore: config keys in which runs may differ and still be one group.
 
     Raises:
-        UserError: no finished run, or a metric, cost, key or group that is not there.
+        UserError: no finished run; a metric, cost, key or group that is not there; `higher` against
+            the task.
     """
     cost = metrics.check_cost(cost)
     runs, ignored = without(alike_in_paths(runs), ignore)
@@ -72,7 +73,10 @@ def compare(
     differs = differing(sheaves)
     groups = [_group(sheaf, key, differs) for sheaf in sheaves]
     guessed = higher is None and metrics.is_guess(key, finished)
-    higher = metrics.higher_is_better(key, finished) if higher is None else higher
+    if higher is None:
+        higher = metrics.higher_is_better(key, finished)
+    else:
+        metrics.check_direction(key, higher, finished)
     _mark(groups, cost, higher)
     left_out = _placed(left_out, sheaves) + repeats
     held_against = _baseline(groups, baseline, ablation)
