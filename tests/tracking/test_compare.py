@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 from scipy import stats
@@ -373,6 +374,26 @@ def test_runs_of_wandb_alone_beside_ours(made_run):
     assert comparison.paired[0].n == 0
     assert any(line.startswith("no record: ") for line in comparison.warnings)
     assert any(note.startswith("runs without a seed") for note in comparison.notes)
+
+
+def test_arms_at_wandb_take_the_claim_from_a_local_folder(study):
+    """One arm's first run is here, with the ablation.json; all others are W&B's mirrors."""
+    here, *others = study()
+    for number, run in enumerate(others):
+        run.folder, run.wandb, run.data = Path(f"wandb:team/p/{number}"), {"group": "study"}, {}
+    comparison = compared([here, *others])
+    assert [(g.name, g.n) for g in comparison.groups] == [("g1", 5), ("g4", 5), ("g32", 5)]
+    assert comparison.verdicts[0].outcome == "supported"
+    assert comparison.no_verdict == ""
+    alone = compared(others)
+    assert alone.verdicts == []
+    assert alone.no_verdict.startswith("the ablation.json of study, if it is an ablation, is not")
+    assert f"no verdict: {alone.no_verdict}" in alone.notes
+    (line,) = (line for line in alone.warnings if line.startswith("no record"))
+    assert line.endswith("W&B alone: data and steps cannot be checked")
+    for run in others:  # the best epoch was the first one
+        run.best = run.best | {"epoch": 0, "step": 16}
+    assert compared(others, metric="val/top1").groups[1].mean == pytest.approx(sum(G4) / 5 - 0.1)
 
 
 def test_jobs_that_left_no_record_are_named(study, tmp_path):

@@ -80,7 +80,7 @@ def compare(
     _mark(groups, cost, higher)
     left_out = _placed(left_out, sheaves) + repeats
     held_against = _baseline(groups, baseline, ablation)
-    why_not = no_verdict(several, ablation, key, by)
+    why_not = no_verdict(several, ablation, counted, key, by)
     verdicts, published = _verdicts(None if why_not else ablation, groups, key, higher, finished)
     return Comparison(
         metric=key,
@@ -99,7 +99,7 @@ def compare(
             *incomplete(several, runs, groups, left_out, by),
         ],
         notes=[
-            *notes(several, ablation, groups, sheaves, key, by),
+            *notes(several, ablation, groups, sheaves, key, by, why_not),
             *_direction(key, higher, guessed),
             *([f"ignored: {', '.join(ignored)}"] if ignored else []),
             *own_to_each(groups),

@@ -63,6 +63,7 @@ def notes(
     sheaves: Sequence[Sheaf],
     metric: str,
     by: str | None,
+    why_not: str,
 ) -> list[str]:
     """What is no fault: one seed only, no verdict and why, what was held constant, tuned or not."""
     lines = []
@@ -75,7 +76,6 @@ def notes(
     averaged = [g.name for g in groups if len(g.points) > g.n]
     if averaged:
         lines.append(f"--by {by}: a seed's value is the mean of its runs in {some(averaged)}")
-    why_not = no_verdict(several, ablation, metric, by)
     if why_not:
         lines.append(f"no verdict: {why_not}")
     if by is None:
@@ -93,14 +93,24 @@ def notes(
 
 
 def no_verdict(
-    several: Sequence[Multirun], ablation: dict[str, Any] | None, metric: str, by: str | None
+    several: Sequence[Multirun],
+    ablation: dict[str, Any] | None,
+    runs: Sequence[RunData],
+    metric: str,
+    by: str | None,
 ) -> str:
     """Why there is none, though something was claimed; "" where nothing stands in its way."""
     if ablation is not None:
         claimed = ablation["metric"]
         return "" if is_about(metric, claimed) else f"the claim is about {claimed}, not {metric}"
     if not any(m.ablation for m in several):
-        return ""
+        jobs = [run.job["name"] for run in runs if run.wandb is not None and run.job]
+        if several or not jobs or by is not None:
+            return ""
+        return (
+            f"the ablation.json of {some(list(dict.fromkeys(jobs)))}, if it is an ablation, is not "
+            "at W&B; name a folder that holds it and a run of it, too"
+        )
     if by is not None:
         return f"the groups of --by {by} are not the ablation's arms"
     names = some([m.name for m in several])
