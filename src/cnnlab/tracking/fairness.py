@@ -94,7 +94,7 @@ def unfair(
         lines += _values("jobs at once", sheaves, lambda run: _of_environment(run, "jobs"))
         lines += _values("hardware", sheaves, hardware)
     at_wandb = [(s.name, run) for s in sheaves for run in s.runs if run.wandb is not None]
-    for unknown, names in (
+    for open_, names in (
         (
             "data, code, tested checkpoint and what was set on purpose",
             [n for n, r in at_wandb if not r.identity],
@@ -102,8 +102,8 @@ def unfair(
         ("data and steps", [n for n, r in at_wandb if r.identity]),  # our own mirrors
     ):
         if names:
-            told = some(list(dict.fromkeys(names)))
-            lines.append(f"no record: {told} known from W&B alone: {unknown} cannot be checked")
+            named = some(list(dict.fromkeys(names)))
+            lines.append(f"no record: {named} known from W&B alone: {open_} cannot be checked")
     return lines
 
 
