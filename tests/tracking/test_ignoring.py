@@ -41,6 +41,7 @@ def test_of_two_unlike_seeds_none_is_the_runs_unless_it_is_called_so():
     assert seed_of({"data": {"seed": 1}, "model": {"seed": 2}}) is None
     assert seed_of({"data": {"seed": 1}, "model": {"seed": 1}}) == 1
     assert seed_of({"seed": 0, "model": {"seed": 2}}) == 0
+    assert seed_of({"seed": None, "train": {"seed": 3}}) == 3
     assert seed_of({"model": {"seed": None}, "random_seed": "5"}) == 5
 
 

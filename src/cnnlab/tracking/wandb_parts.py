@@ -258,8 +258,8 @@ def _whole(value: Any) -> int | None:
 
 def _seed_of(config: dict[str, Any]) -> int | None:
     """`seed`, else the only seed there is at any depth; of several none is the run's."""
-    if "seed" in config:
-        return _seed(config["seed"])
+    if (own := _seed(config.get("seed"))) is not None:
+        return own
     found = [_seed(value) for key, value in leaves(config).items() if names_seed(key)]
     known = {seed for seed in found if seed is not None}
     return known.pop() if len(known) == 1 else None
