@@ -166,12 +166,13 @@ def _uneven(ablation: dict[str, Any], groups: Sequence[Group]) -> list[str]:
             if abs(off) > _ALIKE:
                 apart.append(f"{100 * abs(off):.1f} % {'more' if off > 0 else 'fewer'} {title}")
         if apart:
-            names = [some(list(side), _MOST_GROUPS) for side in sides]
-            one, other = (
-                f"the mean of {name}" if len(side) > 1 else name
-                for name, side in zip(names, sides, strict=True)
-            )
-            lines.append(f"cost: {one} has {' and '.join(apart)} than {other}")
+            names = [
+                f"the mean of {some(list(side), _MOST_GROUPS)}"
+                if len(side) > 1
+                else next(iter(side))
+                for side in sides
+            ]
+            lines.append(f"cost: {names[0]} has {' and '.join(apart)} than {names[1]}")
     return list(dict.fromkeys(lines))
 
 
