@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import math
 import platform
 import sys
 from datetime import date
@@ -13,7 +14,7 @@ HERE = Path(__file__).parent
 
 
 def main() -> None:
-    """Measure, print; a bench that fails is named and the exit code is 1."""
+    """Measure, print; a bench that fails, or takes more than its `limit`, makes the exit code 1."""
     names = sorted(p.stem for p in HERE.glob("*.py") if not p.stem.startswith("_"))
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
@@ -48,6 +49,9 @@ def main() -> None:
                 f"{row['ratio']:>8.3g}  {row['target']}  ({row['unit']}; {row['note']})",
                 flush=True,
             )
+            if row["ours"] > row.get("limit", math.inf):
+                print(f"{row['name']}: more than {row['limit']:g} {row['unit']}", file=sys.stderr)
+                failed = True
     sys.exit(failed)
 
 

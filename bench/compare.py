@@ -1,4 +1,4 @@
-"""Seconds to find and compare 1,000 runs of 100 points, after imports."""
+"""Seconds to find and compare 1,000 runs of 100 points, after imports; an error above 5."""
 
 import json
 import tempfile
@@ -76,7 +76,7 @@ def measure() -> list[dict[str, Any]]:
     return [
         _row("find", found - start, "-"),
         _row("compare", compared - found, "-"),
-        _row("find and compare", compared - start, "1 or less"),
+        _row("find and compare", compared - start, "1 or less") | {"limit": ALLOWED_S},
     ]
 
 

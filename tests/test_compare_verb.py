@@ -36,9 +36,19 @@ def test_options_between_paths(study, made_run, write_run, capsys):
     assert "groups=8" in out
 
 
+def test_keys_can_be_ignored(study, made_run, write_run, capsys):
+    write_run(made_run({"model.groups": 4, "model.width": 8, "optimizer.lr": 0.2}, seed=3))
+    main(["compare", str(study), "--ignore", "width,lr"])
+    assert "of 7 runs in 2 groups" in capsys.readouterr().out
+    main(["compare", str(study), "--ignore", "width", "--ignore=optimizer.lr"])
+    assert "ignored: model.width, optimizer.lr" in capsys.readouterr().out
+
+
 def test_which_way_is_better_can_be_said(study, capsys):
+    for file in study.glob("*/run.json"):  # a metric that no task monitors
+        file.write_text(file.read_text().replace('"test/top1"', '"test/skill"'))
     for option, best in ((["--higher"], 4), (["--lower"], 1), ([], 4)):
-        main(["compare", str(study), *option])
+        main(["compare", str(study), "--metric", "test/skill", *option])
         out = capsys.readouterr().out
         assert ("lower is better" in out) == (option == ["--lower"])
         (front,) = (line for line in out.splitlines() if line.rstrip().endswith("*"))
@@ -83,6 +93,7 @@ def test_watch_waits_for_the_first_run(made_run, write_run, tmp_path, capsys, mo
         (["{study}", "--metrik", "x"], "did you mean '--metric'?"),
         (["{study}", "--by"], "expected one argument"),
         (["{study}", "--lower", "--higher"], "not allowed with argument"),
+        (["{study}", "--lower"], "--lower: test/top1 is better when high, as the runs' task"),
         (["{study}", "--by", "gruops"], "did you mean 'groups'?"),
         (["{study}", "--cost", "macs"], "--cost macs: must be one of"),
         (["{study}", "--metric", "top1"], "metric top1: no finished run has it"),

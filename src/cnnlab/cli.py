@@ -29,7 +29,7 @@ python -m cnnlab VERB [words]
   anchors data=SET model=NET                the word for anchors that are fitted to the set; prints nothing else
   test    RUN/checkpoints/best.ckpt [--json]           the test split again, with the run's own config and precision
   test    model=NET model.weights=FILE data=SET        any weights, in float32
-  compare PATHS [--by KEY] [--metric KEY] [--cost gmacs] [--baseline GROUP] [--watch]
+  compare PATHS [--by KEY] [--metric KEY] [--cost gmacs] [--baseline GROUP] [--ignore KEY] [--watch]
           [--markdown FILE] [--latex FILE] [--csv FILE] [--html FILE] [--collect DIR]
           [--wandb-report ENTITY/PROJECT]
                                             runs by config over seeds: means, paired differences, verdicts, what is unfair;

@@ -60,6 +60,7 @@ def compare_verb(words: list[str]) -> None:
             by=asked.by,
             baseline=asked.baseline,
             higher=asked.higher,
+            ignore=[key for words in asked.ignore for key in words.split(",") if key],
         )
 
     if asked.watch:
@@ -134,13 +135,14 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parse(words: list[str]) -> argparse.Namespace:
-    options = [f"--{name}" for name in (*_VALUES, "higher", "lower", "watch")]
+    options = [f"--{name}" for name in (*_VALUES, "ignore", "higher", "lower", "watch")]
     parser = _Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("paths", nargs="*")
     for name, example in _VALUES.items():
         parser.add_argument(
             f"--{name}", metavar=example, default="gmacs" if name == "cost" else None
         )
+    parser.add_argument("--ignore", metavar="KEY,KEY", action="append", default=[])
     better = parser.add_mutually_exclusive_group()
     better.add_argument("--higher", action="store_true", default=None)
     better.add_argument("--lower", action="store_false", dest="higher")

@@ -10,6 +10,7 @@ from cnnlab.ablation.job import Job, Plan
 from cnnlab.ablation.launch import launch
 from cnnlab.errors import UserError
 from cnnlab.tracking.collect import collect
+from cnnlab.tracking.compare import compare
 from cnnlab.tracking.find import find
 from cnnlab.tracking.identity import identity
 from cnnlab.tracking.record import RunRecord
@@ -144,7 +145,7 @@ def test_a_name_in_a_plan_stays_where_it_may_change_a_result_and_is_said(persona
 def test_a_person_of_two_words(made_run, write_run, tmp_path, monkeypatch):
     monkeypatch.setattr(socket, "gethostname", lambda: "box")
     monkeypatch.setattr(getpass, "getuser", lambda: "csmith")
-    machine = {"host": "box", "folder": "/home/Carol Smith/work"}
+    machine = {"host": "box", "user": "csmith", "folder": "/home/Carol Smith/work"}
     run = made_run(machine=machine, name="smith-1")
     run.config["data"]["root"] = "/home/Carol Smith/sets"
     run.overrides.append("data.root=/home/Carol Smith/sets")
@@ -157,6 +158,58 @@ def test_a_person_of_two_words(made_run, write_run, tmp_path, monkeypatch):
     stored = json.loads(text)
     assert stored["weights"] == "pre trained/x.pt"
     assert stored["name"] == "<user>-1"
+
+
+def test_later_runs_of_an_arm_go_on_with_its_collected_ones(made_run, write_run, tmp_path):
+    """Paths inside the identity: elsewhere, below the working folder, in a URL."""
+    weights = {"model.weights": "/w/x.pt", "model.list": "/work/l.txt", "model.url": "file:///u/x"}
+    machine = {"host": "box", "user": "dave", "folder": "/work"}
+
+    def made(seed, keys, study):
+        return made_run(keys, seed=seed, machine=machine, study=study, arm="a", overrides=[])
+
+    early = [write_run(made(seed, weights, "early")) for seed in (0, 1)]
+    collect(find(early, refuse), tmp_path / "shared", refuse)
+    later = write_run(made(2, weights, "late"))
+    other = write_run(made(3, weights | {"model.weights": "/w/y.pt"}, "late"))
+    how = {"metric": None, "cost": "gmacs", "by": None, "baseline": None}
+    comparison = compare(find([tmp_path / "shared", later], refuse), **how)
+    assert [(g.name, g.n) for g in comparison.groups] == [("a", 3)]
+    assert not any("several configs" in line for line in comparison.warnings)
+    comparison = compare(find([tmp_path / "shared", later, other], refuse), **how)
+    assert sorted(g.n for g in comparison.groups) == [1, 3]
+    # Without collected runs paths are shown as they are.
+    comparison = compare(find([later, other], refuse), **how)
+    assert comparison.groups[1].settings == {"model.weights": "/w/y.pt"}
+
+
+def test_a_person_whom_no_path_names(made_run, write_run, tmp_path, monkeypatch):
+    """Dave worked in /scratch/dave; carol collects."""
+    monkeypatch.setattr(getpass, "getuser", lambda: "carol")
+    machine = {"host": "box", "user": "dave", "folder": "/scratch/dave"}
+    runs = [made_run(machine=machine, name="dave-x", study="dave-test", arm="a")]
+    runs.append(made_run(machine=machine, study="other", arm="dave-arm", identity="i"))
+    folders = [write_run(run) for run in runs]
+    tuned = {"arms": {}, "by": "/scratch/dave/x"}
+    (folders[0].parent / "tuned.json").write_text(json.dumps(tuned))
+    said: list[str] = []
+    written = collect(find(folders, refuse), tmp_path / "shared", said.append)
+    names = [str(folder.relative_to(tmp_path / "shared")) for folder in written]
+    assert names == ["user-test/a-s0", "other/dave-arm-s0"]
+    assert json.loads((written[0] / "run.json").read_text())["name"] == "<user>-x"
+    assert "dave" not in (written[0].parent / "tuned.json").read_text()
+    assert [line.partition(": ")[2][:30] for line in said] == [
+        "job.arm holds 'dave', which ma",
+        "the folder's name holds 'dave'",
+    ]
+    del machine["user"]  # as an older cnnlab wrote it
+    (folder,) = [write_run(made_run(machine=machine, name="dave-x", study="third"))]
+    said.clear()
+    collect(find([folder], refuse), tmp_path / "more", said.append)
+    assert said == [
+        "dave-x: the record does not say who made it; a name that no path under /home tells is "
+        "not found"
+    ]
 
 
 def test_a_record_is_the_same_run_as_its_original(personal, tmp_path):

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 from scipy import stats
@@ -161,12 +162,17 @@ def test_no_verdict_on_what_the_claim_is_not_about(study, metric):
     assert len(comparison.paired) == 2  # the differences are there
 
 
-def test_the_verdict_may_be_on_val_and_is_not_turned_by_the_persons_word(study):
+def test_the_verdict_may_be_on_val(study):
     assert compared(study(), metric="val/top1").verdicts[0].outcome == "supported"
-    comparison = compare(study(), metric=None, cost="gmacs", by=None, baseline=None, higher=False)
-    assert not comparison.higher_is_better
-    # The file expects its contrast to be positive, whichever way is better.
-    assert comparison.verdicts[0].outcome == "supported"
+
+
+@pytest.mark.parametrize("metric", ["test/top1", "val/top1"])
+def test_which_way_is_better_is_not_the_persons_word_where_the_task_has_one(study, metric):
+    """Else a claim would be supported by what is called worse."""
+    how = {"metric": metric, "cost": "gmacs", "by": None, "baseline": None}
+    with pytest.raises(UserError, match=f"--lower: {metric} is better when high"):
+        compare(study(), **how, higher=False)
+    assert compare(study(), **how, higher=True).verdicts[0].outcome == "supported"
 
 
 def test_what_was_solved_is_said(study):
@@ -370,6 +376,26 @@ def test_runs_of_wandb_alone_beside_ours(made_run):
     assert any(note.startswith("runs without a seed") for note in comparison.notes)
 
 
+def test_arms_at_wandb_take_the_claim_from_a_local_folder(study):
+    """One arm's first run is here, with the ablation.json; all others are W&B's mirrors."""
+    here, *others = study()
+    for number, run in enumerate(others):
+        run.folder, run.wandb, run.data = Path(f"wandb:team/p/{number}"), {"group": "study"}, {}
+    comparison = compared([here, *others])
+    assert [(g.name, g.n) for g in comparison.groups] == [("g1", 5), ("g4", 5), ("g32", 5)]
+    assert comparison.verdicts[0].outcome == "supported"
+    assert comparison.no_verdict == ""
+    alone = compared(others)
+    assert alone.verdicts == []
+    assert alone.no_verdict.startswith("the ablation.json of study, if it is an ablation, is not")
+    assert f"no verdict: {alone.no_verdict}" in alone.notes
+    (line,) = (line for line in alone.warnings if line.startswith("no record"))
+    assert line.endswith("W&B alone: data and steps cannot be checked")
+    for run in others:  # the best epoch was the first one
+        run.best = run.best | {"epoch": 0, "step": 16}
+    assert compared(others, metric="val/top1").groups[1].mean == pytest.approx(sum(G4) / 5 - 0.1)
+
+
 def test_jobs_that_left_no_record_are_named(study, tmp_path):
     runs = study()
     folder = tmp_path / "runs" / "study"
@@ -381,6 +407,46 @@ def test_jobs_that_left_no_record_are_named(study, tmp_path):
     assert compared(runs).warnings == [
         "not run yet: g4-s7 of study",
         "failed without a record (killed by SIGKILL): g4-s8 of study",
+    ]
+
+
+def test_where_no_cost_was_held_that_of_the_sides_is_said(study):
+    pair = {"name": "pair", "weights": {"g4": 1.0, "g1": -1.0}, "expect": "positive"}
+    means = {"name": "means", "weights": {"g32": 1.0, "g1": -0.5, "g4": -0.5}, "expect": "positive"}
+    slope = {"name": "slope", "weights": {"g1": -0.5, "g4": 0.0, "g32": 0.5}, "expect": "positive"}
+    rank = pair | {"name": "rank", "rank": True}
+    costs = {1: (1.0, 0.50), 4: (1.1, 0.52), 32: (0.63, 1.02)}
+
+    def said(**changes):
+        runs = study(contrasts=[pair, means, slope, rank], **changes)
+        for run in runs:
+            params, gmacs = costs[run.config["model"]["groups"]]
+            run.cost |= {"cost/params_m": params, "cost/gmacs": gmacs}
+        return [note for note in compared(runs).notes if note.startswith("cost: ")]
+
+    assert said(hold=None) == [
+        "cost: g4 has 10.0 % more parameters than g1",
+        "cost: g32 has 40.0 % fewer parameters and 100.0 % more MACs than the mean of g1, g4",
+    ]
+    assert said() == []  # the held cost has a line of its own
+    costs = dict.fromkeys(costs, (1.0, 0.5))
+    assert said(hold=None) == []
+
+
+def test_jobs_that_ran_and_were_not_given_did_run(study, write_run, made_run, tmp_path):
+    runs = study()
+    folder = tmp_path / "runs" / "study"
+    names = ["g4-s7", "g4-s8", "g4-s9", "g4-s10"]
+    jobs = [{"arm": "g4", "seed": int(n[4:]), "folder": n, "words": []} for n in names]
+    (folder / "plan.json").write_text(json.dumps({"name": "study", "metric": None, "jobs": jobs}))
+    write_run(made_run(arm="g4", seed=7))
+    write_run(made_run(arm="g4", seed=8, status="failed"))
+    (write_run(made_run(arm="g4", seed=9)) / "run.json").write_text("{torn")
+    assert compared(runs).warnings == [
+        "not among the runs given (finished): g4-s7 of study",
+        "not among the runs given (failed): g4-s8 of study",
+        "not among the runs given (its run.json cannot be read): g4-s9 of study",
+        "not run yet: g4-s10 of study",
     ]
 
 

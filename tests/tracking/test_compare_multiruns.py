@@ -2,6 +2,8 @@
 
 import json
 
+from cnnlab.ablation.job import Job, Plan
+from cnnlab.ablation.plan_files import write_plan
 from tests.tracking.test_compare import compared
 
 
@@ -44,6 +46,27 @@ def test_what_one_multirun_is_about_excuses_nothing_in_another(made_run, tmp_pat
     assert compared(runs[:2]).warnings == compared(runs[2:]).warnings == []
     (line,) = compared(runs).warnings
     assert line.startswith("length: trainer.max_epochs 9 in b9; 2 in ")
+
+
+def test_what_only_differs_between_two_commands_of_a_grid_is_not_on_purpose(made_run, tmp_path):
+    """model=a,b for 2 epochs, then model=c for 9 into the same folder."""
+    folder = tmp_path / "runs" / "study"
+    runs = []
+    for epochs, arms in ((2, "ab"), (9, "c")):
+        jobs = []
+        for arm in arms:
+            keys = {"model.name": arm, "trainer.max_epochs": epochs}
+            runs.append(made_run(keys, arm=arm, overrides=[]))
+            words = [*(f"{key}={value}" for key, value in keys.items()), "seed=0"]
+            jobs.append(Job(arm, 0, words, runs[-1].folder, arm, None))
+        write_plan(Plan("study", folder, None, jobs, None), None)
+        if arms == "ab":
+            assert compared(runs).warnings == []
+            # A repeat of one of them takes nothing back.
+            write_plan(Plan("study", folder, None, jobs[:1], None), None)
+            write_plan(Plan("study", folder, None, jobs[1:], None), None)
+    (line,) = compared(runs).warnings
+    assert line == "length: trainer.max_epochs 9 in c; 2 in a, b"
 
 
 def test_hardware_is_flagged_where_any_shown_cost_is_of_the_machine(made_run):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from PIL import Image
+from torch import nn
 from wandb.proto.wandb_internal_pb2 import Record
 
 from cnnlab.errors import UserError
@@ -309,8 +310,9 @@ def test_a_run_of_a_sweep_keeps_the_id_of_its_agent(open_record, monkeypatch, tm
     assert said == ["1 runs at W&B repeat run folders and do not count again"]
 
 
-def test_a_mirror_reads_back_as_the_record(open_record):
-    """Both sessions of a run that went back to an earlier step."""
+def test_a_mirror_reads_back_as_the_record(open_record, monkeypatch):
+    """Both sessions of a run, an arm's, that went back to an earlier step."""
+    monkeypatch.setenv("CNNLAB_JOB", '{"name": "study", "arm": "g4", "identity": "ab"}')
     with pytest.raises(KeyboardInterrupt), open_record() as record:  # noqa: PT012  (what is raised within is the question)
         record.attach([told := mirror("offline")])
         for logger in (record, told):
@@ -325,6 +327,8 @@ def test_a_mirror_reads_back_as_the_record(open_record):
         for logger in (again, told):
             logger.log_metrics({"a": 0.5, "epoch": 1}, 6)
             logger.log_metrics({"a": 0.25, "epoch": 1}, 7)
+        again.best("a", "max", 2.0, 0, 4)
+        again.keep(nn.Linear(1, 1), {}, "best")
     said: list[str] = []
     ours = read_run(record.folder)
     (theirs,) = find([record.folder / "wandb"], said.append)
@@ -332,5 +336,9 @@ def test_a_mirror_reads_back_as_the_record(open_record):
         assert (one.steps, one.epochs) == ([4, 6, 7], [0, 1, 1])
         assert one.values == [2.0, 0.5, 0.25]
     for name in ("identity", "seed", "status", "metrics", "choices", "overrides", "wandb_id"):
+        assert getattr(theirs, name) == getattr(ours, name)
+    assert theirs.job == {"name": "study", "arm": "g4", "identity": "ab"}
+    assert "record" not in theirs.config
+    for name in ("job", "tested", "best"):
         assert getattr(theirs, name) == getattr(ours, name)
     assert said == []

@@ -13,6 +13,7 @@ from cnnlab.atomic import write_json
 from cnnlab.errors import UserError
 from cnnlab.tracking.find import TUNING
 from cnnlab.tracking.machine_paths import MachinePaths, restore
+from cnnlab.tracking.multirun import varied
 from cnnlab.tracking.redact import Redactor
 
 PLAN, ABLATION = "plan.json", "ablation.json"
@@ -74,7 +75,10 @@ def _write(plan: Plan, commit: str | None) -> None:
     words = [word for job in plan.jobs for word in job.words]
     redactor, paths = Redactor({}, words, os.environ), MachinePaths()
     jobs = {job["folder"]: job for job in earlier_jobs(plan.folder)}
+    swept = varied([job.words for job in plan.jobs])
     for job in plan.jobs:
+        # A repeat of some of the jobs takes nothing back of what an earlier command was about.
+        before = jobs.get(job.name, {}).get("swept", [])
         jobs[job.name] = {
             "arm": job.arm,
             "seed": job.seed,
@@ -83,6 +87,7 @@ def _write(plan: Plan, commit: str | None) -> None:
             "cost": job.cost,
             "solved": job.solved,
             "words": [redactor.text(word) for word in job.words],
+            "swept": sorted(swept.union(before)),
         }
     fields = {
         "name": plan.name,

@@ -1,10 +1,7 @@
 """Copies records to be shared: what was measured and how, without whose machine it was."""
 
 import dataclasses
-import getpass
-import hashlib
 import json
-import os
 import re
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,14 +10,14 @@ from typing import Any
 
 from cnnlab.atomic import write_bytes, write_json
 from cnnlab.errors import UserError
-from cnnlab.tracking.machine_paths import replace_paths, restore
+from cnnlab.tracking.environment import user
+from cnnlab.tracking.machine_paths import change_texts, label_paths, restore
 from cnnlab.tracking.metrics_file import Row, file_text
+from cnnlab.tracking.naming import some
 from cnnlab.tracking.reading import SCHEMA, RunData, read_run
 
 _BESIDE = ("ablation.json", "plan.json", "tuned.json")
 """Of the multirun that a run belongs to."""
-_ELSEWHERE = re.compile(r"(?<=://)/+[^\s,:'\"()\[\]{}]+|\b[A-Za-z]:\\[^\s,'\"]+")
-"""Absolute paths that no run folder has under `machine`: in URLs of files, on Windows."""
 _FREE_TEXT = ("name", "tags", "runs", "resume")
 """Top keys of a config under which people write what they like; they change no result."""
 _LEFT_OUT = ("logger", "slurm")
@@ -32,8 +29,9 @@ def collect(runs: Sequence[RunData], into: Path, warn: Callable[[str], None]) ->
     """Write finished runs as records that name no machine, person or absolute path.
 
     A run goes to `into/FOLDER`, as its own folder is called (`<arm>-s<seed>`), or to
-    `into/PARENT/FOLDER` where the runs come from folders of several names; ablation.json and
-    plan.json go beside them, cleaned in the same way. A run that only W&B knows goes to `GROUP/ID`.
+    `into/PARENT/FOLDER` where the runs come from folders of several names; ablation.json,
+    plan.json and tuned.json go beside them, cleaned in the same way, and so is the name PARENT. A
+    run that only W&B knows goes to `GROUP/ID`.
     `find` reads the records, and a multirun in a folder that holds them takes them for finished.
 
     Left out: `machine`, results.json, the git remote and branch, the config of loggers and SLURM.
@@ -54,6 +52,12 @@ def collect(runs: Sequence[RunData], into: Path, warn: Callable[[str], None]) ->
     finished = [run for run in runs if run.status == "finished"]
     if len(finished) < len(runs):
         warn(f"{len(runs) - len(finished)} runs are not finished and are not collected")
+    unsigned = [run.name for run in finished if run.machine and "user" not in run.machine]
+    if unsigned:  # by an older cnnlab
+        warn(
+            f"{some(unsigned)}: the record does not say who made it; a name that no path under "
+            "/home tells is not found"
+        )
     targets = _targets(finished, into)
     beside = _beside(finished, targets)
     written = []
@@ -63,6 +67,10 @@ def collect(runs: Sequence[RunData], into: Path, warn: Callable[[str], None]) ->
         record = cleaner.record(run)
         write_json(target / "run.json", record, indent=2)  # last: it makes the folder a run
         _say_what_is_left(cleaner, record, target / "run.json", warn)
+        for _, name in cleaner.left(target.name):
+            warn(
+                f"{target}: the folder's name holds '{name}', which may be a person's or machine's"
+            )
         written.append(target)
     for file, (value, cleaner) in beside.items():
         write_json(file, value, indent=2)
@@ -82,6 +90,8 @@ def _targets(runs: Sequence[RunData], into: Path) -> dict[int, Path]:
     flat = len({parent for parent, _ in places}) <= 1
     taken: dict[Path, RunData] = {}
     for run, (parent, name) in zip(runs, places, strict=True):
+        if not flat:  # a multirun is named by whoever started it; FOLDER stands in its plan.json
+            parent = re.sub("[<>]", "", _Cleaner(run.machine, [run.machine]).names(parent))
         target = into / name if flat else into / parent / name
         if target in taken:
             raise UserError(
@@ -169,7 +179,8 @@ class _Cleaner:
         self._base = own.get("folder")
         hosts = {socket.gethostname(), *(str(each.get("host") or "") for each in machines)}
         hosts |= {host.partition(".")[0] for host in hosts}
-        users = {_user(), *(name for each in machines for name in _homes(json.dumps(each)))}
+        users = {user(), *(str(each.get("user") or "") for each in machines)}
+        users |= {name for each in machines for name in _homes(json.dumps(each))}
         names = {name: "<host>" for name in hosts} | {name: "<user>" for name in users}
         self._names = {
             name.lower(): mark
@@ -212,7 +223,7 @@ class _Cleaner:
         return {"schema": SCHEMA} | fields
 
     def beside(self, stored: Mapping[str, Any]) -> dict[str, Any]:
-        """What ablation.json or plan.json is to hold."""
+        """What ablation.json, plan.json or tuned.json is to hold."""
         paths = (stored.get("machine") or {}).get("paths") or {}
         kept = {key: value for key, value in stored.items() if key != "machine"}
         value = self._named_anew(self.paths(restore(kept, paths)))
@@ -231,11 +242,11 @@ class _Cleaner:
 
     def paths(self, value: Any) -> Any:
         """Without absolute paths."""
-        return _texts(replace_paths(value, self._label), self._elsewhere)
+        return label_paths(value, self._base)
 
     def names(self, value: Any) -> Any:
         """Without names of machines and people."""
-        return _texts(
+        return change_texts(
             value, lambda text: self._named.sub(lambda m: self._names[m[0].lower()], text)
         )
 
@@ -250,27 +261,10 @@ class _Cleaner:
         elif isinstance(value, str) and (match := self._named.search(value)):
             yield key, match[0]
 
-    def _elsewhere(self, text: str) -> str:
-        return _ELSEWHERE.sub(lambda match: self._label(match[0]), text)
-
-    def _label(self, path: str) -> str:
-        if self._base and (path == self._base or path.startswith(self._base.rstrip("/") + "/")):
-            return os.path.relpath(path, self._base)
-        # The same path has the same label in every record, so that settings stay comparable.
-        return f"$PATH-{hashlib.sha256(path.encode()).hexdigest()[:8]}"
-
 
 def _top(word: str) -> str:
     """The outermost key of an override."""
     return re.split(r"[.=/@]", word.lstrip("+~"), maxsplit=1)[0]
-
-
-def _texts(value: Any, change: Callable[[str], str]) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _texts(item, change) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_texts(item, change) for item in value]
-    return change(value) if isinstance(value, str) else value
 
 
 def _homes(text: str) -> set[str]:
@@ -279,10 +273,3 @@ def _homes(text: str) -> set[str]:
     for name in re.findall(r"(?i)/(?:home|users)/(\w+ \w+)(?=/)", text):
         found |= {name, *name.split()}
     return found
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container without an entry for its user id
-        return ""

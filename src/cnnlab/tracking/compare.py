@@ -17,13 +17,14 @@ from cnnlab.tracking.contrasts import Contrast, Verdict, evaluate
 from cnnlab.tracking.curves import curves
 from cnnlab.tracking.fairness import covered, unequal_seeds, unfair
 from cnnlab.tracking.grouping import group, resolve
+from cnnlab.tracking.ignoring import own_to_each, without
 from cnnlab.tracking.multirun import Multirun, multiruns
 from cnnlab.tracking.naming import differing
 from cnnlab.tracking.provenance import meta
 from cnnlab.tracking.published import PublishedEffect, published_effects
 from cnnlab.tracking.reading import RunData
 from cnnlab.tracking.remarks import incomplete, no_verdict, notes
-from cnnlab.tracking.settings import Key, Settings, Sheaf, buckets, seed_of
+from cnnlab.tracking.settings import Key, Settings, Sheaf, alike_in_paths, buckets, seed_of
 from cnnlab.tracking.statistics import holm, pair, paired_t, sign_flip, summary
 
 _OF_MACHINE = ("latency_ms", "peak_memory_mb", "fit_s")
@@ -38,6 +39,7 @@ def compare(
     by: str | None,
     baseline: str | None,
     higher: bool | None = None,
+    ignore: Sequence[str] = (),
 ) -> Comparison:
     """Group `runs` by config less seed, and say what the groups show.
 
@@ -49,12 +51,15 @@ def compare(
         baseline: name of the group that the others are held against; None: the ablation's, else
             the first.
         higher: whether higher values of the metric are better; None: as the runs' task says, else
-            by the metric's name.
+            by the metric's name. What the task says cannot be said otherwise.
+        ignore: config keys in which runs may differ and still be one group.
 
     Raises:
-        UserError: no finished run, or a metric, cost, key or group that is not there.
+        UserError: no finished run; a metric, cost, key or group that is not there; `higher` against
+            the task.
     """
     cost = metrics.check_cost(cost)
+    runs, ignored = without(alike_in_paths(runs), ignore)
     several = multiruns({run.folder.parent: None for run in runs})
     one = several[0] if len(several) == 1 and by is None else None
     ablation = one.ablation if one else None
@@ -68,11 +73,14 @@ def compare(
     differs = differing(sheaves)
     groups = [_group(sheaf, key, differs) for sheaf in sheaves]
     guessed = higher is None and metrics.is_guess(key, finished)
-    higher = metrics.higher_is_better(key, finished) if higher is None else higher
+    if higher is None:
+        higher = metrics.higher_is_better(key, finished)
+    else:
+        metrics.check_direction(key, higher, finished)
     _mark(groups, cost, higher)
     left_out = _placed(left_out, sheaves) + repeats
     held_against = _baseline(groups, baseline, ablation)
-    why_not = no_verdict(several, ablation, key, by)
+    why_not = no_verdict(several, ablation, counted, key, by)
     verdicts, published = _verdicts(None if why_not else ablation, groups, key, higher, finished)
     return Comparison(
         metric=key,
@@ -91,8 +99,10 @@ def compare(
             *incomplete(several, runs, groups, left_out, by),
         ],
         notes=[
-            *notes(several, ablation, groups, sheaves, key, by),
+            *notes(several, ablation, groups, sheaves, key, by, why_not),
             *_direction(key, higher, guessed),
+            *([f"ignored: {', '.join(ignored)}"] if ignored else []),
+            *own_to_each(groups),
         ],
         baseline=held_against,
         paired=_paired(groups, held_against),

@@ -1,5 +1,6 @@
 """On what a run ran: versions, processor, devices, the code's commit."""
 
+import getpass
 import os
 import platform
 import re
@@ -53,10 +54,19 @@ def machine() -> dict[str, Any]:
     """What names the machine and its owner: leave this key out when a record is shared."""
     return {
         "host": socket.gethostname(),
+        "user": user(),
         "folder": str(Path.cwd()),
         "python": sys.executable,
         "command": list(sys.argv),
     }
+
+
+def user() -> str:
+    """Who runs this; "" where the system does not know."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container without an entry for its user id
+        return ""
 
 
 def git() -> dict[str, Any] | None:

@@ -93,12 +93,17 @@ def unfair(
         lines += _values("threads", sheaves, lambda run: _of_environment(run, "threads"))
         lines += _values("jobs at once", sheaves, lambda run: _of_environment(run, "jobs"))
         lines += _values("hardware", sheaves, hardware)
-    foreign = [sheaf.name for sheaf in sheaves if any(run.wandb is not None for run in sheaf.runs)]
-    if foreign:
-        lines.append(
-            f"no record: {some(foreign)} known from W&B alone: data, code, tested checkpoint and "
-            "what was set on purpose cannot be checked"
-        )
+    at_wandb = [(s.name, run) for s in sheaves for run in s.runs if run.wandb is not None]
+    for open_, names in (
+        (
+            "data, code, tested checkpoint and what was set on purpose",
+            [n for n, r in at_wandb if not r.identity],
+        ),
+        ("data and steps", [n for n, r in at_wandb if r.identity]),  # our own mirrors
+    ):
+        if names:
+            named = some(list(dict.fromkeys(names)))
+            lines.append(f"no record: {named} known from W&B alone: {open_} cannot be checked")
     return lines
 
 

@@ -49,11 +49,11 @@ def higher_is_better(metric: str, runs: Sequence[RunData]) -> bool:
 
 def better_when_high(metric: str, configs: Iterable[Mapping[str, Any]]) -> bool:
     """As `higher_is_better`, of configs that have not run yet."""
+    configs = list(configs)
+    said = said_by_task(metric, configs)
+    if said is not None:
+        return said
     stage, _, name = metric.partition("/")
-    for config in configs:
-        task = config.get("task")
-        if isinstance(task, dict) and str(task.get("monitor")).partition("/")[2] == name != "":
-            return task.get("mode") != "min"
     if stage == "cost" or (stage == "time" and not name.endswith("_per_s")):
         return False
     words = [word.lower() for word in _WORDS.findall(metric)]
@@ -61,11 +61,34 @@ def better_when_high(metric: str, configs: Iterable[Mapping[str, Any]]) -> bool:
     return not any(word in _LOWER_IS_BETTER or word.endswith(low) for word in words)
 
 
+def said_by_task(metric: str, configs: Iterable[Mapping[str, Any]]) -> bool | None:
+    """Whether higher is better, where `metric` is what a task monitors; None: it is not."""
+    name = metric.partition("/")[2]
+    for config in configs:
+        task = config.get("task")
+        if isinstance(task, dict) and str(task.get("monitor")).partition("/")[2] == name != "":
+            return task.get("mode") != "min"
+    return None
+
+
+def check_direction(metric: str, higher: bool, runs: Sequence[RunData]) -> None:
+    """Refuse a direction that is not the one in which the runs were trained and chosen.
+
+    Raises:
+        UserError: their task monitors the metric and says otherwise.
+    """
+    said = said_by_task(metric, [run.config for run in runs])
+    if said is not None and said != higher:
+        raise UserError(
+            f"--{'higher' if higher else 'lower'}: {metric} is better when "
+            f"{'high' if said else 'low'}, as the runs' task says (task.mode)"
+        )
+
+
 def is_guess(metric: str, runs: Sequence[RunData]) -> bool:
     """Whether `higher_is_better` goes by the name that another program gave its metric."""
-    stage, _, name = metric.partition("/")
-    monitors = [run.config["task"] for run in runs if isinstance(run.config.get("task"), dict)]
-    known = any(str(task.get("monitor")).partition("/")[2] == name != "" for task in monitors)
+    stage = metric.partition("/")[0]
+    known = said_by_task(metric, [run.config for run in runs]) is not None
     foreign = any(run.wandb is not None and not run.identity for run in runs)
     return foreign and not known and stage not in ("cost", "time")
 

@@ -73,11 +73,9 @@ def _multirun(folder: Path, ablation: dict[str, Any] | None, plan: Mapping[str, 
         hold, solved = told.get("hold") or None, told.get("solved") or of_jobs
         of_knob = {hold["solve"]} if hold else set()
         if ablation is None:
-            words = [list(job["words"]) for job in plan["jobs"]]
             arms = list(dict.fromkeys(job.arm for job in jobs))
-            purpose = (_varied(words) - {"seed", "data.seed", "model.seed"}) | of_knob
             name, metric = str(plan["name"]), plan.get("metric")
-            own = frozenset(purpose)
+            own = frozenset(_swept(plan["jobs"]) | of_knob)
             return Multirun(folder, name, None, arms, own, metric, jobs, hold, solved)
         keys = {key_of(word) for words in ablation["arms"].values() for word in words}
         own = frozenset(keys | of_knob | set(ablation.get("tune") or {}))
@@ -91,8 +89,17 @@ def _multirun(folder: Path, ablation: dict[str, Any] | None, plan: Mapping[str, 
         ) from None
 
 
-def ended_before(folder: Path) -> str:
-    """What became of a job that left no record: `not run yet`, or why its process ended."""
+def became(folder: Path) -> str:
+    """What became of a job that is not among the runs compared.
+
+    Its record's status; of a job that left none `not run yet`, or why its process ended.
+    """
+    try:
+        record = _read(folder / "run.json")
+        if record is not None:
+            return f"not among the runs given ({record.get('status')})"
+    except (UserError, OSError, AttributeError):
+        return "not among the runs given (its run.json cannot be read)"
     outcome = _read(folder / "outcome.json")
     if outcome is None:
         return "not run yet"
@@ -104,12 +111,22 @@ def key_of(word: str) -> str:
     return word.partition("=")[0].lstrip("+~").partition("@")[0]
 
 
-def _varied(jobs: Sequence[Sequence[str]]) -> set[str]:
-    """The keys of the words that not all jobs have."""
+def varied(jobs: Sequence[Sequence[str]]) -> set[str]:
+    """The keys, seeds aside, of the words that not all jobs have."""
     if not jobs:
         return set()
     shared = set(jobs[0]).intersection(*jobs)
-    return {key_of(word) for words in jobs for word in words if word not in shared}
+    keys = {key_of(word) for words in jobs for word in words if word not in shared}
+    return keys - {"seed", "data.seed", "model.seed"}
+
+
+def _swept(jobs: Sequence[Mapping[str, Any]]) -> set[str]:
+    """What a command of the grid swept; what differs between two commands was no question.
+
+    An older plan.json does not tell its commands apart: there it is all that varies.
+    """
+    told = {str(key) for job in jobs for key in job.get("swept", [])}
+    return told | varied([list(job["words"]) for job in jobs if "swept" not in job])
 
 
 def _read(path: Path) -> dict[str, Any] | None:

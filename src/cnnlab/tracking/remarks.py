@@ -1,11 +1,12 @@
 """What a reader of a comparison should know besides the figures."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from cnnlab.tracking.comparison import Group, LeftOut
 from cnnlab.tracking.metric import is_about
-from cnnlab.tracking.multirun import Multirun, ended_before
+from cnnlab.tracking.multirun import Multirun, became
 from cnnlab.tracking.naming import shown, some
 from cnnlab.tracking.reading import RunData
 from cnnlab.tracking.settings import Sheaf, buckets, seed_of
@@ -17,6 +18,10 @@ _HELD = {
     "latency": "latency_ms",
 }
 _MOST_GROUPS = 8
+_NOT_HELD = {"params_m": "parameters", "gmacs": "MACs"}
+"""What the sides of a contrast are held against one another in where nothing was held."""
+_ALIKE = 0.05
+"""Share by which costs may differ without a word; what `hold` tolerates by default."""
 
 
 def incomplete(
@@ -26,7 +31,7 @@ def incomplete(
     left_out: Sequence[LeftOut],
     by: str | None,
 ) -> list[str]:
-    """A line for what is missing: runs that do not count, and why; jobs that never ran."""
+    """A line for what is missing: runs that do not count and why; jobs not given or never run."""
     lines = []
     for reason, outs in buckets(left_out, lambda out: out.reason).items():
         named = [f"{out.group}{_seed(out.run)}" for out in outs]
@@ -35,7 +40,7 @@ def incomplete(
     names = {g.name for g in groups}
     for multirun in several:
         missing = [job.folder for job in multirun.jobs if job.folder.resolve() not in found]
-        for reason, folders in buckets(missing, ended_before).items():
+        for reason, folders in buckets(missing, became).items():
             lines.append(f"{reason}: {some([f.name for f in folders])} of {multirun.name}")
         if by is not None:
             continue
@@ -58,6 +63,7 @@ def notes(
     sheaves: Sequence[Sheaf],
     metric: str,
     by: str | None,
+    why_not: str,
 ) -> list[str]:
     """What is no fault: one seed only, no verdict and why, what was held constant, tuned or not."""
     lines = []
@@ -70,7 +76,6 @@ def notes(
     averaged = [g.name for g in groups if len(g.points) > g.n]
     if averaged:
         lines.append(f"--by {by}: a seed's value is the mean of its runs in {some(averaged)}")
-    why_not = no_verdict(several, ablation, metric, by)
     if why_not:
         lines.append(f"no verdict: {why_not}")
     if by is None:
@@ -79,7 +84,8 @@ def notes(
         return lines
     if ablation["metric"] != metric and not why_not:
         lines.append(f"the claim is about {ablation['metric']}, the verdict on {metric}")
-    lines += _held(ablation, groups)
+    held = (ablation.get("hold") or {}).get("cost")
+    lines += _held(ablation, groups) if held else _uneven(ablation, groups)
     lines.append(_tuned(ablation, sheaves))
     if ablation.get("scale") == "small":
         lines.append("scale=small: this tests the direction of the claim, not its published value")
@@ -87,14 +93,24 @@ def notes(
 
 
 def no_verdict(
-    several: Sequence[Multirun], ablation: dict[str, Any] | None, metric: str, by: str | None
+    several: Sequence[Multirun],
+    ablation: dict[str, Any] | None,
+    runs: Sequence[RunData],
+    metric: str,
+    by: str | None,
 ) -> str:
     """Why there is none, though something was claimed; "" where nothing stands in its way."""
     if ablation is not None:
         claimed = ablation["metric"]
         return "" if is_about(metric, claimed) else f"the claim is about {claimed}, not {metric}"
     if not any(m.ablation for m in several):
-        return ""
+        jobs = [run.job["name"] for run in runs if run.wandb is not None and run.job]
+        if several or not jobs or by is not None:
+            return ""
+        return (
+            f"the ablation.json of {some(list(dict.fromkeys(jobs)))}, if it is an ablation, is not "
+            "at W&B; name a folder that holds it and a run of it, too"
+        )
     if by is not None:
         return f"the groups of --by {by} are not the ablation's arms"
     names = some([m.name for m in several])
@@ -115,9 +131,9 @@ def _solved(multirun: Multirun) -> str:
 
 def _held(ablation: dict[str, Any], groups: Sequence[Group]) -> list[str]:
     """How far the cost that was held constant is off in the arm that misses it most."""
-    held = ablation.get("hold")
+    held = ablation["hold"]
     base = next((g for g in groups if g.name == ablation["baseline"]), None)
-    if not held or not held.get("cost") or base is None:
+    if base is None:
         return []
     name = _HELD.get(held["cost"], held["cost"])
     target = base.cost.get(name)
@@ -127,6 +143,47 @@ def _held(ablation: dict[str, Any], groups: Sequence[Group]) -> list[str]:
     value, worst = max(known, key=lambda item: abs((item[0] or 0.0) / target - 1))
     off = 100 * ((value or 0.0) / target - 1)
     return [f"held constant: {held['cost']}, {off:+.1f} % at most ({worst} against {base.name})"]
+
+
+def _uneven(ablation: dict[str, Any], groups: Sequence[Group]) -> list[str]:
+    """Where nothing was held: how far the costs of two sides of a contrast are apart.
+
+    A side is a mean of arms (positive weights add up to 1), so slopes, rank correlations and
+    differences of differences have none.
+    """
+    costs = {g.name: g.cost for g in groups}
+    lines = []
+    for contrast in ablation["contrasts"]:
+        weights = contrast["weights"]
+        sides = [{a: abs(w) for a, w in weights.items() if w * sign > 0} for sign in (1, -1)]
+        two = all(math.isclose(math.fsum(side.values()), 1.0) for side in sides)
+        if contrast.get("rank") or not two or any(arm not in costs for arm in weights):
+            continue
+        apart = []
+        for name, title in _NOT_HELD.items():
+            one, other = (_mean((w, costs[arm][name]) for arm, w in s.items()) for s in sides)
+            off = one / other - 1 if one is not None and other else 0.0
+            if abs(off) > _ALIKE:
+                apart.append(f"{100 * abs(off):.1f} % {'more' if off > 0 else 'fewer'} {title}")
+        if apart:
+            names = [
+                f"the mean of {some(list(side), _MOST_GROUPS)}"
+                if len(side) > 1
+                else next(iter(side))
+                for side in sides
+            ]
+            lines.append(f"cost: {names[0]} has {' and '.join(apart)} than {names[1]}")
+    return list(dict.fromkeys(lines))
+
+
+def _mean(weighted: Iterable[tuple[float, float | None]]) -> float | None:
+    """None where one of the values is not known."""
+    total = 0.0
+    for weight, value in weighted:
+        if value is None:
+            return None
+        total += weight * value
+    return total
 
 
 def _tuned(ablation: dict[str, Any], sheaves: Sequence[Sheaf]) -> str:

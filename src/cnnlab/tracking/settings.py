@@ -1,14 +1,17 @@
 """The config of runs as flat keys: of one run, and of a group of them."""
 
 import json
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from cnnlab.tracking.identity import leaves
+from cnnlab.tracking.machine_paths import LABEL, label_paths
 from cnnlab.tracking.reading import RunData
 
 SEEDS = ("seed", "data.seed", "model.seed")
+SEED_NAMES = ("seed", "random_seed", "rng_seed")
+"""What other programs call theirs, at any depth."""
 MACHINE = ("trainer.threads", "trainer.accelerator", "trainer.channels_last")
 """What `auto` became where a run was made; checked with the hardware, no reason for a group."""
 
@@ -81,6 +84,19 @@ class Sheaf:
         return key in self.choices or key in self.keys
 
 
+def alike_in_paths(runs: Sequence[RunData]) -> list[RunData]:
+    """The runs; beside collected ones with their paths written as those have them."""
+    if not any(_is_collected(run) for run in runs):
+        return list(runs)
+    return [replace(run, config=label_paths(run.config, run.machine.get("folder"))) for run in runs]
+
+
+def _is_collected(run: RunData) -> bool:
+    if run.machine:
+        return False
+    return run.wandb is None or LABEL in json.dumps(run.config, default=str)
+
+
 def seed_of(run: RunData) -> Key | None:
     """`3`; `3 model.seed=1` where another seed does not follow it; None: the run has none."""
     if run.seed is None:
@@ -113,4 +129,9 @@ def buckets(items: Iterable[T], key: Callable[[T], str]) -> dict[str, list[T]]:
 def _is_seed(key: str, run: RunData) -> bool:
     if run.choices:  # of cnnlab
         return key in SEEDS
-    return key.rpartition(".")[2] in ("seed", "random_seed", "rng_seed")
+    return names_seed(key)
+
+
+def names_seed(key: str) -> bool:
+    """Whether a dotted key of another program's config is a seed."""
+    return key.rpartition(".")[2] in SEED_NAMES

@@ -83,6 +83,7 @@ class WandbMirror(Mirror):
         self._sender: Sender | None = None
         self._folder: Path | None = None
         self._environ: dict[str, str] = {}
+        self._fields: Mapping[str, Any] = {}
 
     @property
     def name(self) -> str:
@@ -154,7 +155,7 @@ class WandbMirror(Mirror):
         return None
 
     def _arguments(self, record: "RunRecord") -> dict[str, Any]:
-        fields = record.fields
+        fields = self._fields = record.fields
         if record.wandb_id is None:
             record.wandb_id = _id_of_sweep() or secrets.token_hex(4)
         tags = [f"{k}={v}"[:64] for k, v in (record.config.get("tags") or {}).items()]
@@ -164,6 +165,7 @@ class WandbMirror(Mirror):
             "overrides": MachinePaths().take(fields["overrides"]),
             "git": {k: v for k, v in (fields["git"] or {}).items() if k in ("commit", "dirty")},
             "environment": fields["environment"],
+            "record": self._of_record(),
         }
         return self._given | {
             "id": record.wandb_id,
@@ -173,6 +175,13 @@ class WandbMirror(Mirror):
             "config": config,
             "resume": "allow",
         }
+
+    def _of_record(self) -> dict[str, Any]:
+        """What compare needs to know of the run besides; some of it only when it ends."""
+        known: dict[str, Any] = MachinePaths().take(
+            {key: self._fields.get(key) for key in ("job", "tested", "best")}
+        )
+        return known
 
     def _init(self, mode: str, arguments: dict[str, Any], timeout_s: float) -> None:
         import wandb
@@ -239,6 +248,9 @@ class WandbMirror(Mirror):
 
     def close(self, status: str) -> None:
         """Finish with exit code 0, or 1 unless `status` is finished; at most `finish_timeout_s`."""
+        known = {"record": self._of_record()}
+        if self._run is not None:
+            self._send(lambda run: run.config.update(known, allow_val_change=True))
         if self._run is None:
             return
         run, self._run = self._run, None

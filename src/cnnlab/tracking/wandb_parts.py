@@ -9,7 +9,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from cnnlab.tracking.identity import leaves
 from cnnlab.tracking.reading import History, RunData, in_steps
+from cnnlab.tracking.settings import names_seed
 
 LIGHTNING_STEP = "trainer/global_step"
 """What Lightning's and cnnlab's W&B loggers count steps by."""
@@ -107,6 +109,7 @@ def run_data(parts: Sequence[Part], warn: Callable[[str], None]) -> RunData:
         running_s += _runtime(part)
     # What cnnlab's mirror adds to the config of the record.
     ours = {key: config.pop(key) for key in _OURS if key in config} if is_mirror(config) else {}
+    known = _of_record(ours.get("record"))
     finite = {key: value if math.isfinite(value) else None for key, value in metrics.items()}
     commit = next((part.commit for part in reversed(parts) if part.commit), None)
     git = ours.get("git") or ({"commit": commit, "dirty": None} if commit else None)
@@ -116,15 +119,15 @@ def run_data(parts: Sequence[Part], warn: Callable[[str], None]) -> RunData:
         reason=last.reason,
         name=last.name or last.id,
         identity=ours.get("identity", ""),
-        seed=_seed(config.get("seed")),
+        seed=_seed_of(config),
         choices=ours.get("choices", {}),
         overrides=ours.get("overrides", []),
         config=config,
         data={},
         metrics={k: v for k, v in finite.items() if not k.startswith("cost/")},
         results={},
-        best=None,
-        tested=None,
+        best=known.get("best"),
+        tested=known.get("tested"),
         cost={k: v for k, v in finite.items() if k.startswith("cost/")},
         time={
             "started": _iso(parts[0].started),
@@ -139,11 +142,12 @@ def run_data(parts: Sequence[Part], warn: Callable[[str], None]) -> RunData:
         wandb_id=last.id,
         machine={},
         history=history,
+        job=known.get("job"),
         wandb={key: value for part in parts for key, value in part.known.items()},
     )
 
 
-_OURS = ("identity", "choices", "overrides", "git", "environment")
+_OURS = ("identity", "choices", "overrides", "git", "environment", "record")
 
 
 def is_mirror(config: dict[str, Any]) -> bool:
@@ -152,6 +156,21 @@ def is_mirror(config: dict[str, Any]) -> bool:
     return isinstance(config.get("identity"), str) and all(
         isinstance(value, dict) for value in found.values()
     )
+
+
+def _of_record(said: Any) -> dict[str, Any]:
+    """`job`, `best` and `tested`, where they are as cnnlab writes them; older mirrors have none."""
+    known: dict[str, Any] = {}
+    if not isinstance(said, dict):
+        return known
+    job, best, tested = said.get("job"), said.get("best"), said.get("tested")
+    if isinstance(job, dict) and all(isinstance(job.get(key), str) for key in ("name", "arm")):
+        known["job"] = job
+    if isinstance(best, dict) and _whole(best.get("step")) is not None:
+        known["best"] = best
+    if tested in ("best", "last"):
+        known["tested"] = tested
+    return known
 
 
 def number_of(value: Any) -> float | None:
@@ -235,6 +254,15 @@ def _last(part: Part) -> dict[str, Any]:
 def _whole(value: Any) -> int | None:
     number = number_of(value)
     return int(number) if number is not None and number.is_integer() else None
+
+
+def _seed_of(config: dict[str, Any]) -> int | None:
+    """`seed`, else the only seed there is at any depth; of several none is the run's."""
+    if (own := _seed(config.get("seed"))) is not None:
+        return own
+    found = [_seed(value) for key, value in leaves(config).items() if names_seed(key)]
+    known = {seed for seed in found if seed is not None}
+    return known.pop() if len(known) == 1 else None
 
 
 def _seed(value: Any) -> int | None:

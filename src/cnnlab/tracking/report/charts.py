@@ -55,7 +55,8 @@ def differences(comparison: Comparison, own: Mapping[str, Look]) -> Html:
     words = [f"{less}a small dot one seed."]
     if any(row.interval for row in rows):
         words.append(
-            " The bar is the 95 % interval; one that crosses zero shows no difference yet."
+            " The bar is the 95 % interval; one that touches zero is never resolved, one that does "
+            "not may still fail Holm's correction."
         )
     if len(rows) < len(known):
         words.append(f" The {len(rows)} largest of {len(known)} differences; the table has all.")
