@@ -10,6 +10,8 @@ from cnnlab.boxes.outputs import AnchorOutputs
 from cnnlab.boxes.proposals import propose
 from cnnlab.boxes.selection import Found, refine, select
 from cnnlab.data.batch import Batch, Boxes
+from cnnlab.data.module import DataModule
+from cnnlab.errors import UserError
 from cnnlab.metrics.detection import Annotations, DetectionMetric
 from cnnlab.metrics.detection_errors import KINDS
 from cnnlab.tasks.base import Stage, Task
@@ -60,6 +62,20 @@ class DetectionTask(Task):
         super().__init__(*parts, **common)
         self.score_threshold, self.candidates = score_threshold, candidates
         self.nms_iou, self.detections = nms_iou, detections
+
+    def suits(self, data: DataModule) -> None:
+        """As of `Task`.
+
+        Raises:
+            UserError: `task.monitor` is a figure of boxes, and val has none that counts.
+        """
+        super().suits(data)
+        if self.monitor.startswith("val/map") and not any(data.counts("val")):
+            raise UserError(
+                f"task.monitor={self.monitor}: no image of val has a box (crowds and difficult "
+                "ones do not count), so no epoch would be the best; give val boxes, or choose "
+                "task.monitor=val/loss task.mode=min"
+            )
 
     def losses(self, outputs: AnchorOutputs, batch: Batch) -> dict[str, Tensor]:
         boxes: Boxes = batch.targets
