@@ -62,8 +62,13 @@ class DetectionHead(FeatureHead):
             strides.append(2 * strides[-1])
         self.strides = strides
         self.num_classes, self.anchors = num_classes, anchors
-        for i, shape in enumerate(anchors.shapes(strides)):
-            self.register_buffer(f"shape{i}", shape, persistent=False)
+        self._shapes = anchors.shapes(strides)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "DetectionHead":
+        # No buffers: shapes go where the net goes, but in bfloat16 corners would be pixels off.
+        super()._apply(fn, recurse)
+        self._shapes = [shape.to(fn(shape).device) for shape in self._shapes]
+        return self
 
     def score(self, maps: list[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """Of the backbone's maps: the levels, and of each level scores and deltas.
@@ -82,11 +87,10 @@ class DetectionHead(FeatureHead):
         levels, scores, deltas = self.score([maps[i] for i in self._used])
         sizes = [(x.shape[-2], x.shape[-1]) for x in levels]
         size = (images.shape[-2], images.shape[-1])
-        shapes = [self.get_buffer(f"shape{i}") for i in range(len(levels))]
         outputs = AnchorOutputs(
             flat(scores, self.anchors.per_cell),
             flat(deltas, self.anchors.per_cell),
-            self.anchors.grid(sizes, size, shapes),
+            self.anchors.grid(sizes, size, self._shapes),
             tuple(h * w * self.anchors.per_cell for h, w in sizes),
             size,
             self.background,
