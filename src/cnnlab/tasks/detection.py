@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 from torchmetrics import Metric
 
-from cnnlab.boxes.matching import Truth
+from cnnlab.boxes.matching import Matches, Truth
 from cnnlab.boxes.outputs import AnchorOutputs
 from cnnlab.boxes.proposals import propose
 from cnnlab.boxes.selection import Found, refine, select
@@ -20,10 +20,10 @@ from cnnlab.tasks.base import Stage, Task
 class DetectionTask(Task):
     """`AnchorOutputs` against `Boxes`.
 
-    Evaluation counts in pixels of the original images. `val/loss` weights a batch by its images:
-    it is the mean over the images of the split where the loss is one over images
-    (`loss.normalizer=image`). Where a batch's sums are divided by its positives
-    (`loss.normalizer=batch`) it depends a little on `data.eval_batch_size`.
+    Evaluation counts in pixels of the original images. `val/loss` is what one batch of the whole
+    split would have: sums over its positives (`loss.normalizer=batch`), or the mean over its images
+    (`image`). Losses of two stages are means over a sample that is drawn batch by batch; they are
+    weighted by images, and depend a little on `data.eval_batch_size` and the number of processes.
 
     Its results name the errors by kind: `test/errors` `{kind: count}` and `test/errors_per_class`
     `{kind: counts (K,)}`, see `cnnlab.metrics.detection_errors`.
@@ -49,6 +49,7 @@ class DetectionTask(Task):
         "val/map_large",
     )
     per_class: ClassVar[str | None] = "map_per_class"
+    least_weight = 1.0
 
     def __init__(
         self,
@@ -78,11 +79,16 @@ class DetectionTask(Task):
             )
 
     def losses(self, outputs: AnchorOutputs, batch: Batch) -> dict[str, Tensor]:
-        boxes: Boxes = batch.targets
-        losses: dict[str, Tensor] = self.loss(
-            outputs, Truth.of(boxes.xyxy, boxes.label, boxes.image, boxes.crowd)
-        )
+        losses: dict[str, Tensor] = self.loss(outputs, _truth(batch))
         return losses
+
+    def batch_weight(self, outputs: AnchorOutputs, batch: Batch) -> Tensor | int:
+        """Positives, where the loss divides by those of the batch; else images."""
+        loss: Any = self.loss
+        if getattr(loss, "normalizer", None) != "batch":
+            return len(batch.ids)
+        matches: Matches = loss.matcher(outputs.anchors, _truth(batch), len(batch.ids))
+        return matches.positive.sum()
 
     def predict(self, outputs: AnchorOutputs, batch: Batch) -> list[Found]:
         """What is found in each image, in its original pixels."""
@@ -116,3 +122,8 @@ class DetectionTask(Task):
         self.results[f"{stage}/errors"] = dict(zip(KINDS, map(sum, counts), strict=True))
         self.results[f"{stage}/errors_per_class"] = dict(zip(KINDS, counts, strict=True))
         return scalars
+
+
+def _truth(batch: Batch) -> Truth:
+    boxes: Boxes = batch.targets
+    return Truth.of(boxes.xyxy, boxes.label, boxes.image, boxes.crowd)
