@@ -171,8 +171,10 @@ def create(
 
 
 class _ImagesOnly:
-    """Of a batch the images alone are cast, by the data module: in bfloat16 a corner of a box would
-    be pixels off."""
+    """Of a batch the images alone are cast, by the data module.
+
+    In bfloat16 a corner of a box would be pixels off.
+    """
 
     def convert_input(self, data: Any) -> Any:
         # Lightning's plugin comes after this class.

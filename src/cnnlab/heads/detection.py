@@ -62,13 +62,19 @@ class DetectionHead(FeatureHead):
             strides.append(2 * strides[-1])
         self.strides = strides
         self.num_classes, self.anchors = num_classes, anchors
-        self._shapes = anchors.shapes(strides)
+        for i, shape in enumerate(anchors.shapes(strides)):
+            self.register_buffer(f"shape{i}", shape, persistent=False)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "DetectionHead":
-        # No buffers: shapes go where the net goes, but in bfloat16 corners would be pixels off.
+        # Shapes go where the net goes, but are not cast: in bfloat16 corners would be pixels off.
+        exact = self._shapes()
         super()._apply(fn, recurse)
-        self._shapes = [shape.to(fn(shape).device) for shape in self._shapes]
+        for i, (shape, moved) in enumerate(zip(exact, self._shapes(), strict=True)):
+            self.register_buffer(f"shape{i}", shape.to(moved.device), persistent=False)
         return self
+
+    def _shapes(self) -> list[Tensor]:
+        return [self.get_buffer(f"shape{i}") for i in range(len(self.strides))]
 
     def score(self, maps: list[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """Of the backbone's maps: the levels, and of each level scores and deltas.
@@ -90,7 +96,7 @@ class DetectionHead(FeatureHead):
         outputs = AnchorOutputs(
             flat(scores, self.anchors.per_cell),
             flat(deltas, self.anchors.per_cell),
-            self.anchors.grid(sizes, size, self._shapes),
+            self.anchors.grid(sizes, size, self._shapes()),
             tuple(h * w * self.anchors.per_cell for h, w in sizes),
             size,
             self.background,
