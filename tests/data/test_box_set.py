@@ -257,7 +257,7 @@ def test_no_box_to_choose_the_best_epoch_by(
     annotate(root, boxed=boxed, file=VAL, iscrowd=crowd)
     data = build()
     data.setup()
-    with pytest.raises(UserError, match="task.monitor=val/map50: no image of val has a box"):
+    with pytest.raises(UserError, match=r"task\.monitor=val/map50: no image of val has a box"):
         task("val/map50", "max").suits(data)
     task("val/loss", "min").suits(data)
     annotate(root, boxed=1, file=VAL)
