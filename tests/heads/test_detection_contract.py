@@ -120,7 +120,9 @@ def learns(task: Task, side: int = 64) -> None:
 
 def parts(net: torch.nn.Module) -> list[str]:
     """The backbone, and what scores and places, of each stage."""
-    ends = [name for name, _ in net.named_modules() if name.split(".")[-1] in ("scoring", "placing")]
+    ends = [
+        name for name, _ in net.named_modules() if name.split(".")[-1] in ("scoring", "placing")
+    ]
     assert len(ends) in (2, 4), ends
     return ["backbone", *ends]
 
