@@ -2,8 +2,10 @@ import json
 import shutil
 
 import pytest
+import torch
 
 from cnnlab import cli
+from cnnlab.anchor_doctor import diagnosis
 from cnnlab.config.folder import CONF, choices
 from cnnlab.surgery import fold_bn
 
@@ -97,6 +99,19 @@ def test_anchors_prints_a_word_that_fits_better(capsys):
     recall = [float(line.split()[-2].rstrip("%")) for line in (before, after)]
     assert recall[0] < 10
     assert recall[1] > 90
+
+
+def test_anchors_stay_where_fitted_ones_are_no_better(capsys, monkeypatch):
+    """They are judged on val; here k-means is made to find anchors of one pixel."""
+    tiny = [torch.ones(3, 2)] * 2
+    monkeypatch.setattr(diagnosis, "fit_anchors", lambda *given: tiny)
+    sizes = "[[16,16],[24,24],[40,30]]"
+    given = f"head.anchors.sizes=[{sizes},{sizes}]"
+    cli.main(["anchors", *SCENES, "head.depth=1", "head.levels=2", given])
+    said = capsys.readouterr()
+    assert said.out.split() == [given]
+    (line,) = said.err.strip().splitlines()
+    assert "no better" in line
 
 
 def test_anchors_are_of_detection_only(capsys, tmp_path):

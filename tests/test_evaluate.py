@@ -5,8 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import safetensors.torch
+import timm
 
+import cnnlab.backbones  # noqa: F401  (registers ours)
 from cnnlab.config import check, compose
+from cnnlab.errors import UserError
 from cnnlab.evaluate import evaluate
 
 
@@ -45,3 +49,22 @@ def test_imagenet_weights_keep_their_accuracy(real_data, lite0):
     # timm's own transform and loop: 370 and 471 of 500.
     assert metrics["test/top1"] * 500 == pytest.approx(370, abs=1)
     assert metrics["test/top5"] * 500 == pytest.approx(471, abs=1)
+
+
+@pytest.mark.parametrize(("task", "head"), [("detection", "retinanet"), ("segmentation", "unet")])
+def test_a_backbone_alone_is_no_net_to_test(tmp_path, task, head):
+    """Its weights all fit, and the head is random."""
+    file = tmp_path / "net.safetensors"
+    safetensors.torch.save_file(timm.create_model("resnet20_cifar").state_dict(), file)
+    words = ["data=digit_scenes", "data.scenes=20", f"task={task}", f"head={head}"]
+    composed = compose([*words, "model=resnet20_cifar", f"model.weights={file}"])
+    with pytest.raises(UserError, match=rf"head={head} would be new; give RUN or RUN/checkpoints"):
+        evaluate(composed, None)
+
+
+def test_a_classifiers_weights_are_tested(tmp_path):
+    file = tmp_path / "net.safetensors"
+    net = timm.create_model("lenet5_modern", num_classes=10, in_chans=1)
+    safetensors.torch.save_file(net.state_dict(), file)
+    composed = compose(["data=digits", "model=lenet5_modern", f"model.weights={file}"])
+    assert 0 <= evaluate(composed, None).metrics["test/top1"] <= 1

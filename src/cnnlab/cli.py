@@ -26,9 +26,10 @@ python -m cnnlab VERB [words]
                                             with data=SET at its size and channels
   check   data=SET model=NET                before the long run: config, files (20,000 a split at most), one step, cost;
                                             of detection the anchors, drawn with --figure FILE.png
-  anchors data=SET model=NET                the word for anchors that are fitted to the set; prints nothing else
+  anchors data=SET model=NET                the word for anchors that are fitted to the set, or for the present ones where those
+                                            are no better; prints nothing else
   test    RUN/checkpoints/best.ckpt [--json]           the test split again, with the run's own config and precision
-  test    model=NET model.weights=FILE data=SET        any weights, in float32
+  test    model=NET model.weights=FILE data=SET        weights of a classifier, in float32
   compare PATHS [--by KEY] [--metric KEY] [--cost gmacs] [--baseline GROUP] [--ignore KEY] [--watch]
           [--markdown FILE] [--latex FILE] [--csv FILE] [--html FILE] [--collect DIR]
           [--wandb-report ENTITY/PROJECT]
@@ -209,7 +210,7 @@ def anchors(words: list[str]) -> None:
 
 
 def test(words: list[str]) -> None:
-    """Evaluate a checkpoint of a run, or weights, on the test split."""
+    """Evaluate a checkpoint of a run, or a classifier's weights, on the test split."""
     as_json, words = _flag(words, "--json")
     from cnnlab.evaluate import checkpoint_words, evaluate
 

@@ -1,4 +1,4 @@
-"""The verb `test`: the test split under a run's checkpoint, or under any weights."""
+"""The verb `test`: the test split under a run's checkpoint, or a classifier's weights."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ def checkpoint_words(checkpoint: Path) -> list[str]:
     if checkpoint.is_file() and checkpoint.suffix != ".ckpt":
         raise UserError(
             f"{checkpoint}: not a checkpoint; give RUN or RUN/checkpoints/best.ckpt, and for a "
-            "file of weights test model=NET model.weights=FILE data=SET"
+            "classifier's file of weights test model=NET model.weights=FILE data=SET"
         )
     for folder in (checkpoint, *checkpoint.resolve().parents[:2]):
         if (folder / "run.json").is_file():
@@ -30,8 +30,8 @@ def checkpoint_words(checkpoint: Path) -> list[str]:
             # What `auto` became there, so that the figures are the run's own.
             return [*words, f"trainer.precision={run.config['trainer']['precision']}"]
     raise UserError(
-        f"{checkpoint}: not in a run folder (run.json is missing); for a file of weights use "
-        "test model=NET model.weights=FILE data=SET"
+        f"{checkpoint}: not in a run folder (run.json is missing); for a classifier's file of "
+        "weights use test model=NET model.weights=FILE data=SET"
     )
 
 
@@ -51,7 +51,7 @@ def evaluate(composed: Composed, checkpoint: Path | None) -> Evaluation:
     figures do not depend on the processor.
 
     Raises:
-        UserError: weights that do not fill the net, classifier included.
+        UserError: weights that do not fill the net, classifier or other head included.
     """
     from hydra.utils import instantiate
 
@@ -73,6 +73,12 @@ def evaluate(composed: Composed, checkpoint: Path | None) -> Evaluation:
         raise UserError("test: no weights; give RUN/checkpoints/best.ckpt or model.weights=FILE")
     if checkpoint is None and report.reinitialised:
         raise UserError(f"test: {report}; a net that is partly new is not worth testing")
+    new = sum(not name.startswith("backbone.") for name in task.net.state_dict())
+    if checkpoint is None and new:
+        raise UserError(
+            f"test: model.weights={cfg.model.weights} fills the backbone alone: {new} tensors of "
+            f"head={composed.choices['head']} would be new; give RUN or RUN/checkpoints/best.ckpt"
+        )
     if checkpoint is not None and checkpoint.is_dir():
         paths = [checkpoint / "checkpoints" / f"{name}.ckpt" for name in (cfg.tested, "last")]
         checkpoint = next((path for path in paths if path.exists()), paths[-1])

@@ -124,6 +124,8 @@ class Experiment:
                     self.trainer.precision_plugin.forward_context,
                 )
             self._say(f"net      {self.record.name}: {summary_line(cost, latency)}")
+            for line in self.data.remarks():
+                self._say(f"data     {line}")
             if self.remark:
                 self._say(f"model    {self.remark}")
             if report := getattr(self.task.net.backbone, "load_report", None):

@@ -10,10 +10,12 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.plugins import DoublePrecision, HalfPrecision
 from lightning.pytorch.plugins.io import CheckpointIO
 from lightning.pytorch.profilers import Profiler
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from torch import Tensor
 
 from cnnlab.depthwise import in_float32
 from cnnlab.errors import UserError
@@ -135,13 +137,16 @@ def create(
     if compile:
         # nn.Module types attributes as Tensor or Module.
         task.net.compile()  # type: ignore[union-attr]
+    plugins: list[Any] = [checkpoint_io] if checkpoint_io is not None else []
+    plugins += [_TRUE[precision]()] if precision in _TRUE else []
     _quiet()
     return Trainer(
         accelerator=accelerator,
         devices=devices,
         num_nodes=nodes,
         strategy=_strategy(strategy, accelerator),
-        precision=precision,  # type: ignore[arg-type]  # resolved: no longer 'auto'
+        # Lightning takes a precision or a plugin; resolved, it is no longer 'auto'.
+        precision=None if precision in _TRUE else precision,  # type: ignore[arg-type]
         deterministic=deterministic,
         accumulate_grad_batches=accumulate,
         max_epochs=max_epochs,
@@ -155,7 +160,7 @@ def create(
         profiler=profiler or _NoProfiler(),
         callbacks=list(callbacks),
         logger=list(loggers),
-        plugins=[checkpoint_io] if checkpoint_io is not None else None,
+        plugins=plugins,
         enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
         # Ours do these: Progress, `cnnlab cost`, the loader's own order, `cnnlab check`.
         enable_progress_bar=False,
@@ -163,6 +168,29 @@ def create(
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
     )
+
+
+class _ImagesOnly:
+    """Of a batch the images alone are cast, by the data module.
+
+    In bfloat16 a corner of a box would be pixels off.
+    """
+
+    def convert_input(self, data: Any) -> Any:
+        # Lightning's plugin comes after this class.
+        return super().convert_input(data) if isinstance(data, Tensor) else data  # type: ignore[misc]
+
+
+class _Half(_ImagesOnly, HalfPrecision):
+    def __init__(self) -> None:
+        super().__init__("bf16-true")
+
+
+class _Double(_ImagesOnly, DoublePrecision):
+    pass
+
+
+_TRUE: dict[str, type[_Half] | type[_Double]] = {"bf16-true": _Half, "64-true": _Double}
 
 
 @contextmanager

@@ -85,15 +85,21 @@ def test_the_surest_above_the_score_are_drawn_with_class_and_score():
     assert figure.texts[0].get_text() == "0 objects;  2 of 3 detections drawn (surest 0.88)"
 
 
-def test_many_boxes_have_their_score_only_and_there_is_a_limit():
-    sheet = BoxSheet(CLASSES)
-    many = [(i, 40, i + 5, 50, 0, 0.4 + i / 100) for i in range(MOST_SHOWN + 9)]
+def test_of_many_boxes_the_surest_are_named_and_there_is_a_limit():
+    sheet = BoxSheet(["cat", "hippopotamus"])
+    many = [(i, 40, i + 5, 50, i % 2, 0.3 + i / 100) for i in range(MOST_SHOWN + 9)]
     sheet.add(grey(), boxes(*(row[:5] for row in many)), found(*many))
     figure, _ = drawn(sheet)
     said = [text.get_text() for text in figure.axes[1].texts]
     assert len(said) == MOST_SHOWN
-    assert min(said) == ".49", "the nine least sure are left out"
-    assert not figure.axes[0].texts
+    names = {0: "cat", 1: "hippopota…"}
+    named = [text for text in said if " " in text]
+    assert sorted(named) == sorted(f"{names[i % 2]} .{30 + i}" for i in range(47, 59))
+    assert said[-12:] == named, "on top of the others"
+    assert min(text for text in said if text not in named) == ".39", "the least sure are left out"
+    assert {text.get_text() for text in figure.axes[0].texts} == set(names.values())
+    assert len(figure.axes[0].texts) == len(many)
+    assert max(text.get_fontsize() for text in figure.axes[1].texts) < 7
 
 
 def test_the_legend_names_the_classes_in_the_sheet():

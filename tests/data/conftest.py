@@ -1,6 +1,8 @@
 """What tests of data sets share: the keys of conf/data/_base.yaml and of a recipe, all quiet."""
 
+import gc
 import json
+import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -165,3 +167,39 @@ def box_tree(tmp_path: Path) -> Callable[[dict[str, Any]], Path]:
         return tmp_path
 
     return make
+
+
+def _private_mb() -> float:
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private")) / 1024
+
+
+@pytest.fixture
+def growth_mb() -> Callable[..., float]:
+    """`growth_mb(read, first)`: by how much a forked worker's own memory grows in `read()`.
+
+    Pages that it shares with its parent are its own from the first byte written to them. So are
+    those of small pieces that the parent has freed, which whatever is done fills again: `first()`
+    is to do as much as `read()`, of fewer data.
+    """
+    if not Path("/proc/self/smaps_rollup").exists():
+        pytest.skip("needs Linux' accounts")
+
+    def grown(read: Callable[[], object], first: Callable[[], object] = lambda: None) -> float:
+        context = multiprocessing.get_context("fork")
+        answer = context.Queue()
+
+        def worker() -> None:
+            gc.disable()  # it would write to every object there is
+            first()
+            before = _private_mb()
+            read()
+            answer.put(_private_mb() - before)
+
+        process = context.Process(target=worker)
+        process.start()
+        found: float = answer.get(timeout=60)
+        process.join()
+        return found
+
+    return grown

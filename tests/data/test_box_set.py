@@ -13,6 +13,7 @@ from PIL import Image
 from cnnlab.data.batch import Batch, Boxes
 from cnnlab.data.coco_json import COCOJson
 from cnnlab.errors import UserError
+from cnnlab.tasks.detection import DetectionTask
 
 NET = {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6), "input_size": (3, 224, 224)}
 Build = Callable[..., COCOJson]
@@ -190,15 +191,15 @@ def test_too_few_to_hold_some_out(build: Build) -> None:
         build(annotations={"train": "train/_annotations.coco.json"}, val_fraction=0.01).setup()
 
 
-TRAIN = "train/_annotations.coco.json"
+TRAIN, VAL = (f"{split}/_annotations.coco.json" for split in ("train", "val"))
 
 
-def annotate(root: Path, *, boxed: int, **entry: Any) -> None:
-    """In train, of 12 images, a box of class 1 in the first `boxed`."""
-    content = json.loads((root / TRAIN).read_text())
+def annotate(root: Path, *, boxed: int, file: str = TRAIN, **entry: Any) -> None:
+    """In train, of 12 images, or val a box of class 1 in the first `boxed`."""
+    content = json.loads((root / file).read_text())
     box = {"category_id": 1, "bbox": [1, 2, 8, 10], "iscrowd": 0} | entry
     content["annotations"] = [box | {"id": k, "image_id": k} for k in range(boxed)]
-    (root / TRAIN).write_text(json.dumps(content))
+    (root / file).write_text(json.dumps(content))
 
 
 @pytest.mark.parametrize(
@@ -240,3 +241,47 @@ def test_no_box_is_left_to_train_on(build: Build, root: Path) -> None:
         assert 0 < len(refused) < 8
         assert "the 6 images that are left to train on have no box" in refused[0]
         assert "data.split_seed" in refused[0]
+
+
+def task(monitor: str, mode: str) -> DetectionTask:
+    keys = {"score_threshold": 0.05, "candidates": 9, "nms_iou": 0.5, "detections": 9}
+    parts: Any = (*[torch.nn.Identity()] * 2, None, None, ["class 0", "class 1", "class 2"], 0)
+    made: Any = DetectionTask
+    return made(*parts, monitor=monitor, mode=mode, **keys)
+
+
+@pytest.mark.parametrize(("boxed", "crowd"), [(0, 0), (3, 1)])
+def test_no_box_to_choose_the_best_epoch_by(
+    build: Build, root: Path, boxed: int, crowd: int
+) -> None:
+    annotate(root, boxed=boxed, file=VAL, iscrowd=crowd)
+    data = build()
+    data.setup()
+    with pytest.raises(UserError, match=r"task\.monitor=val/map50: no image of val has a box"):
+        task("val/map50", "max").suits(data)
+    task("val/loss", "min").suits(data)
+    annotate(root, boxed=1, file=VAL)
+    data = build()
+    data.setup()
+    task("val/map50", "max").suits(data)
+    assert data.remarks() == []
+
+
+def test_a_test_without_a_box_is_told(build: Build, root: Path) -> None:
+    folder = root / "test"
+    folder.mkdir()
+    content = json.loads((root / VAL).read_text())
+    for one in content["annotations"]:
+        one["iscrowd"] = 1
+    for one in content["images"]:
+        (root / "val" / one["file_name"]).rename(folder / one["file_name"])
+    (folder / "_annotations.coco.json").write_text(json.dumps(content))
+    (root / VAL).unlink()
+    data = build(val_fraction=0.5)
+    data.setup()
+    (line,) = data.remarks()
+    count = len(content["annotations"])
+    assert line.startswith(f"no image of test has a box but {count} crowds")
+    said: list[str] = []
+    data.describe(said.append)
+    assert line in said

@@ -1,5 +1,6 @@
 import gc
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -90,3 +91,23 @@ def test_reading_keeps_nothing_that_grows() -> None:
     total = sum(float(whole.boxes(i).xyxy[:, 0].sum()) for i in range(1000))
     assert total == np.arange(10_000).sum()
     assert reachable(whole) == before
+
+
+def test_a_pass_over_100_000_boxes_copies_none_into_a_worker(
+    growth_mb: Callable[..., float],
+) -> None:
+    images = 10_000
+    files = BoxFiles(Path("x"), table(images, 10 * images), "error")
+    as_lists = [[tuple(box) for box in files.table.boxes(i).xyxy.tolist()] for i in range(images)]
+
+    def read_table(different: int = images) -> None:
+        for i in range(images):
+            files.table.boxes(i % different)
+
+    def read_lists() -> None:
+        for of_image in as_lists:
+            for box in of_image:
+                sum(box)
+
+    # MB; the lists show that copies are seen.
+    assert growth_mb(read_table, lambda: read_table(10)) < 1 < 10 < growth_mb(read_lists)

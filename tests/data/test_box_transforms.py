@@ -269,11 +269,25 @@ def test_mosaic_shows_four(build: Any) -> None:
     assert 0.65 < np.max(centres) < 0.76
 
 
-def test_a_partner_that_is_skipped_leaves_its_part_empty(build: Any) -> None:
+def test_partners_that_are_skipped_leave_their_parts_empty(build: Any) -> None:
+    """The image itself has the first corner; its box stays in it, or is gone."""
     seen = marked(96, 120, (20, 20, 90, 80))
-    image, boxes, _ = build((96, 120), mosaic=1.0)(seen, [None, None, None], 0, 0)
-    assert torch.equal(image[:, -1, -1], FILL)
-    assert len(boxes.label) <= 1
+    transform, kept = build((96, 120), mosaic=1.0), 0
+    for epoch in range(30):
+        image, boxes, _ = transform(seen, [None, None, None], epoch, 0)
+        filled = (image == FILL[:, None, None]).all(0)
+        x, y = int((~filled[0]).sum()), int((~filled[:, 0]).sum())
+        assert 0 < x < 120
+        assert 0 < y < 96
+        assert not filled[:y, :x].any()
+        assert filled[y:].all()
+        assert filled[:, x:].all()
+        assert (boxes.xyxy[:, 2:] <= torch.tensor([x, y])).all()
+        shown = extent(image, 0)
+        for box in boxes.xyxy:
+            torch.testing.assert_close(box, shown, atol=1.01, rtol=0)
+        kept += len(boxes.label)
+    assert kept > 10
 
 
 def test_partners_are_as_often_as_asked_and_from_all(build: Any) -> None:

@@ -78,6 +78,26 @@ def test_numbers_as_they_are(build: Build, box_tree: Callable[[dict], Path]) -> 
     assert data.summary()["bad_boxes"]["dropped"] == {"train": 1, "val": 0, "test": 0}
 
 
+def test_a_set_that_counts_from_0_is_told_so_before_a_box_is_mended(
+    build: Build, box_tree: Callable[[dict], Path]
+) -> None:
+    """Clipping would shift every box by a pixel."""
+    files = ALL | {"one": xml(("dog", 0, 3, 20, 20), ("cat", 5, 0, 24, 6))}
+    root = box_tree(tree(files) | LISTS)
+    with pytest.raises(UserError) as caught:
+        build(root)
+    told = str(caught.value)
+    assert "object 1: [0, 3, 20, 20] reaches beyond the image" in told
+    assert "2 boxes begin at 0" in told
+    assert 0 < told.index("data.one_based=false") < told.index("data.bad_boxes=clip")
+    lines: list[str] = []
+    build(root, bad_boxes="clip").describe(lines.append)
+    assert [line for line in lines if line.startswith("train: 2 boxes begin at 0")]
+    quiet: list[str] = []
+    build(root, one_based=False).describe(quiet.append)
+    assert not [line for line in quiet if "begin" in line]
+
+
 def test_without_lists_all_is_train(build: Build, box_tree: Callable[[dict], Path]) -> None:
     data = build(box_tree(tree(ALL)), val_fraction=0.34)
     assert data.summary()["sizes"] == {"train": 2, "val": 1, "test": 1}

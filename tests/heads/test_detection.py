@@ -74,11 +74,27 @@ def test_scores_and_offsets_stand_where_their_anchor_does():
     assert torch.equal(flat(last, 4), found)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_anchors_are_exact_in_a_net_that_is_cast(dtype):
+    """In bfloat16 a corner near 1000 px would lie up to 4 px off."""
+    head = net("resnet18").eval()
+    images = torch.zeros(1, 3, 1024, 32)
+    with torch.no_grad():
+        exact = head(images).anchors
+        head.to(dtype)
+        # Lightning's true precisions change torch's default while the net runs, too.
+        torch.set_default_dtype(dtype)
+        try:
+            out = head(images.to(dtype))
+        finally:
+            torch.set_default_dtype(torch.float32)
+    assert out.scores.dtype == dtype
+    assert out.anchors.dtype == torch.float32
+    assert torch.equal(out.anchors, exact)
+
+
 def test_shapes_move_with_the_net_and_are_not_saved():
     head = net("resnet18")
     assert not [key for key in head.state_dict() if "shape" in key]
-    assert (
-        head.to(torch.float64)(torch.rand(1, 3, 64, 64, dtype=torch.float64))
-        .scores.isfinite()
-        .all()
-    )
+    images = torch.zeros(1, 3, 64, 64, device="meta")
+    assert head.to("meta")(images).anchors.is_meta

@@ -90,21 +90,41 @@ ROWS = [
 
 
 def learns(task: Task, side: int = 64) -> None:
-    """A step at `side` px moves all of the net; so does one without a box, finitely."""
+    """A step at `side` px moves backbone, scores and places; so does one without a box, finitely.
+
+    Where each level has layers of its own, those of some level: one without a positive places
+    nothing.
+    """
     task.train()
-    optimizer = torch.optim.SGD(task.net.parameters(), 1e-3)
+    optimizer = torch.optim.SGD(task.net.parameters(), 1e-2)
     for rows in (ROWS, []):
         given = batch(torch.rand(3, 3, side, side), rows)
         losses = task.losses(task.net(given.images), given)
         assert all(loss.ndim == 0 and loss.isfinite() for loss in losses.values()), losses
         optimizer.zero_grad()
         sum(losses.values()).backward()
-        learnable = {k: p.grad for k, p in task.net.named_parameters() if p.requires_grad}
-        assert [name for name, grad in learnable.items() if grad is None] == []
-        assert [name for name, grad in learnable.items() if not grad.isfinite().all()] == []
-        if rows:
-            assert any(p.grad.any() for p in task.net.backbone.parameters() if p.requires_grad)
+        learnable = {k: p for k, p in task.net.named_parameters() if p.requires_grad}
+        assert [name for name, p in learnable.items() if p.grad is None] == []
+        assert [name for name, p in learnable.items() if not p.grad.isfinite().all()] == []
+        before = {name: p.detach().clone() for name, p in learnable.items()}
         optimizer.step()
+        if not rows:
+            continue
+        moved = {name for name, p in learnable.items() if not torch.equal(p, before[name])}
+        with_gradient = {name for name, p in learnable.items() if p.grad.any()}
+        for part in parts(task.net):
+            own = {name for name in learnable if name.startswith(f"{part}.")}
+            assert own & with_gradient, part
+            assert own & moved, part
+
+
+def parts(net: torch.nn.Module) -> list[str]:
+    """The backbone, and what scores and places, of each stage."""
+    ends = [
+        name for name, _ in net.named_modules() if name.split(".")[-1] in ("scoring", "placing")
+    ]
+    assert len(ends) in (2, 4), ends
+    return ["backbone", *ends]
 
 
 def predicts(task: Task, size: tuple[int, int]) -> None:

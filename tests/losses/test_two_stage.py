@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from cnnlab.boxes.matching import Truth
 from cnnlab.boxes.outputs import AnchorOutputs, Proposing
+from cnnlab.losses import two_stage
 from cnnlab.losses.two_stage import TwoStageLoss
 
 SIZE = (64, 64)
@@ -113,6 +114,25 @@ def test_the_box_is_compared_in_units_of_its_spread():
         terms.append(F.smooth_l1_loss(delta / spread, target, reduction="sum", beta=1 / 9))
     assert len(terms) == 2
     torch.testing.assert_close(found["box"], sum(terms) / 33, rtol=1e-4, atol=1e-5)
+
+
+def test_an_image_is_not_matched_with_the_boxes_of_all(monkeypatch):
+    """Of 6 images one has 9 boxes, three have 2, two none: 9 more each, and not 15."""
+    seen = []
+    matched = two_stage.match_proposals
+
+    def counting(proposals, *others, **keys):
+        seen.append(len(proposals))
+        return matched(proposals, *others, **keys)
+
+    monkeypatch.setattr(two_stage, "match_proposals", counting)
+    images = [2, 5, 0, *[4] * 9, 5, 0, 2]  # in any order
+    boxes = [[k, k + 1.0, k + 21, k + 31] for k in range(len(images))]
+    _, second = run(truth(boxes, [k % 3 for k in range(15)], images), images=6)
+    assert seen == [6 * (20 + 9)]
+    for box, image in zip(boxes, images, strict=True):
+        mine = (second.proposals == torch.tensor(box)).all(1) & second.scores.grad.any(1)
+        assert second.image[mine].tolist() == [image]
 
 
 def test_so_many_are_drawn_of_each_image():

@@ -133,9 +133,12 @@ def test_figures_and_errors_of_a_split():
     assert error_lines(made)[0].startswith("errors   localisation 1, confusion 0, duplicate 0, ")
 
 
+@pytest.mark.parametrize("normalizer", ["batch", "image"])
 @pytest.mark.parametrize("batch_size", [1, 3])
-def test_batches_change_no_figure(batch_size):
-    one, other = evaluated(task(), MIXED, 4), evaluated(task(), MIXED, batch_size)
+def test_batches_change_no_figure(batch_size, normalizer):
+    """An image has no box, so that a batch of it alone has no positive."""
+    one = evaluated(task(normalizer), MIXED, 4)
+    other = evaluated(task(normalizer), MIXED, batch_size)
     assert one.keys() == other.keys()
     for key in one:
         exact = not key.startswith("val/loss")  # sums of fractions
@@ -146,6 +149,14 @@ def test_a_split_without_objects_has_no_figure():
     logged = evaluated(task(), [sample([], [(0, 0, 0.9, 0)])] * 3)
     assert torch.tensor(logged["val/map"]).isnan()
     assert logged["val/loss"] > 0
+
+
+def test_without_a_positive_sums_are_divided_by_one():
+    """The loss's own rule, for the split as for a batch."""
+    samples = [sample([], [(0, 0, 0.9, 0)])] * 3
+    found = [evaluated(task("batch"), samples, size)["val/loss"] for size in (1, 3)]
+    assert found == [pytest.approx(found[0])] * 2
+    assert found[0] == pytest.approx(3 * evaluated(task("image"), samples)["val/loss"])
 
 
 @pytest.mark.parametrize("where", ["scores", "boxes"])

@@ -22,7 +22,9 @@ MOST_SHOWN = 50
 _TITLES = ("truth", f"found, score {SHOWN_FROM} or more")
 _PANEL = 5.0  # inches wide
 _ROOM, _LETTER = 0.17, 0.075  # inches: height of a box's words, width of a letter at most
-_ALL_NAMED = 12  # boxes in a panel up to which each has its class written on it
+_POINTS, _SMALL_POINTS = 8.0, 6.5  # of the words; the smaller where boxes are many
+_NAMED = 12  # boxes in a panel that are few; of more detections the surest so many are named
+_LONGEST = 10  # letters of a class's name where boxes are many
 
 
 class _Row(NamedTuple):
@@ -51,8 +53,9 @@ class BoxSheet:
     """A row an image: the true boxes, those found with their scores; one legend for all.
 
     The colour is that of the class; crowds are dashed. Detections below `SHOWN_FROM` and after the
-    `MOST_SHOWN` surest are left out; under each row stands how many there are. Where boxes are few
-    each has its class written on it, too.
+    `MOST_SHOWN` surest are left out; under each row stands how many there are. True boxes have
+    their class written on them, detections class and score; where boxes are many, in small letters
+    and briefly, and only the score of those after the 12 surest.
 
     Args:
         classes: names by id.
@@ -103,18 +106,24 @@ class BoxSheet:
         for (true, found), row in zip(sheet.axes, self._rows, strict=True):
             show(true, row.image)
             show(found, row.image)
-            named = len(row.true) <= _ALL_NAMED
+            many = len(row.true) > _NAMED
             # The largest first, so that no box hides behind another's words.
             for i in np.argsort(-_area(row.true), kind="stable"):
                 id = row.true_label[i]
-                says = self.classes[id] if named else ""
-                _draw(true, row.true[i], colours[id], says, dashed=bool(row.crowd[i]))
+                says = _brief(self.classes[id]) if many else self.classes[id]
+                _draw(true, row.true[i], colours[id], says, many, dashed=bool(row.crowd[i]))
             shown = row.found[: row.shown]
-            named = len(shown) <= _ALL_NAMED
-            for i in np.argsort(-_area(shown), kind="stable"):
-                id, score = row.found_label[i], f"{row.score[i]:.2f}"
-                says = f"{self.classes[id]} {score}" if named else score.removeprefix("0")
-                _draw(found, shown[i], colours[id], says, dashed=False)
+            many = len(shown) > _NAMED
+            # And the surest last, which are named.
+            is_named = np.arange(len(shown)) < _NAMED
+            for i in np.lexsort((-_area(shown), is_named)):
+                id, says = row.found_label[i], f"{row.score[i]:.2f}"
+                if many:
+                    says = says.removeprefix("0")
+                if is_named[i]:
+                    name = self.classes[id]
+                    says = f"{_brief(name) if many else name} {says}"
+                _draw(found, shown[i], colours[id], says, many, dashed=False)
         return sheet.figure
 
 
@@ -130,6 +139,10 @@ def _words(row: _Row) -> str:
     )
 
 
+def _brief(name: str) -> str:
+    return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
 def _counted(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
@@ -139,7 +152,9 @@ def _area(xyxy: np.ndarray) -> np.ndarray:
     return size.prod(1)
 
 
-def _draw(axis: "Axes", box: np.ndarray, colour: np.ndarray, says: str, dashed: bool) -> None:
+def _draw(
+    axis: "Axes", box: np.ndarray, colour: np.ndarray, says: str, many: bool, dashed: bool
+) -> None:
     from matplotlib.patches import Rectangle
 
     x1, y1, x2, y2 = box.tolist()
@@ -151,26 +166,26 @@ def _draw(axis: "Axes", box: np.ndarray, colour: np.ndarray, says: str, dashed: 
             y2 - y1,
             fill=False,
             edgecolor=edge,
-            linewidth=1.8,
+            linewidth=1.2 if many else 1.8,
             linestyle="--" if dashed else "-",
         )
     )
-    if says:
-        bright = colour @ np.array([0.299, 0.587, 0.114]) > 140
-        # On top of the box from its left; inside where there is no room above, to the left of its
-        # right end where there is none beside. A box that leaves the image keeps its words.
-        width = axis.get_xlim()[1]
-        inch = width / _PANEL
-        x, y = max(x1, 0.0), max(y1, 0.0)
-        fits = x + _LETTER * len(says) * inch <= width
-        axis.text(
-            x if fits else min(max(x2, x), width),
-            y,
-            says,
-            fontsize=8,
-            color="black" if bright else "white",
-            ha="left" if fits else "right",
-            va="bottom" if y > _ROOM * inch else "top",
-            clip_on=True,
-            bbox={"facecolor": edge, "edgecolor": "none", "pad": 1.0, "alpha": 0.85},
-        )
+    points = _SMALL_POINTS if many else _POINTS
+    bright = colour @ np.array([0.299, 0.587, 0.114]) > 140
+    # On top of the box from its left; inside where there is no room above, to the left of its
+    # right end where there is none beside. A box that leaves the image keeps its words.
+    width = axis.get_xlim()[1]
+    scale = width / _PANEL * points / _POINTS
+    x, y = max(x1, 0.0), max(y1, 0.0)
+    fits = x + _LETTER * len(says) * scale <= width
+    axis.text(
+        x if fits else min(max(x2, x), width),
+        y,
+        says,
+        fontsize=points,
+        color="black" if bright else "white",
+        ha="left" if fits else "right",
+        va="bottom" if y > _ROOM * scale else "top",
+        clip_on=True,
+        bbox={"facecolor": edge, "edgecolor": "none", "pad": 0.6 if many else 1.0, "alpha": 0.85},
+    )

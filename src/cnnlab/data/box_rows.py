@@ -32,10 +32,14 @@ class BoxRows:
         place: in words where a box stands, and the box as it is written there, of the name of its
             image and its `mark`.
         relative: lengths are shares of the image's width and height.
+
+    Attributes:
+        doubt: of all the boxes, which a refusal tells before how to mend one; set by the reader.
     """
 
     def __init__(self, place: Callable[[str, int], str], *, relative: bool) -> None:
         self.place, self.relative = place, relative
+        self.doubt = ""
         self.names: list[str] = []
         # Columns of plain numbers: a large set has a million boxes.
         self.sizes, self.image, self.label = array("q"), array("q"), array("q")
@@ -106,9 +110,10 @@ class BoxRows:
         if faults and policy == "error":
             count = int((verdict.fault > 0).sum())
             more = f" ({count:,} such boxes in all)" if count > 1 else ""
+            doubt = f"{self.doubt}; else " if self.doubt else ""
             raise UserError(
-                f"{faults[0].rpartition(';')[0]}{more}; mend it, or choose data.bad_boxes=clip or "
-                "drop, which count them"
+                f"{faults[0].rpartition(';')[0]}{more}; {doubt}mend it, or choose "
+                "data.bad_boxes=clip or drop, which count them"
             )
         keep = verdict.keep
         area = np.array(self.area, np.float64)[order][keep]

@@ -161,7 +161,7 @@ class BoxSet(FileModule[BoxFiles]):
             "classes_left_out": self.left_out,
         }
 
-    def _counts(self, split: str) -> Sequence[int]:
+    def counts(self, split: str) -> Sequence[int]:
         """Boxes of each class; crowds are not among them."""
         table = self.source(split).table
         counts = table.label[~table.crowd].bincount(minlength=len(self.classes))
@@ -171,7 +171,7 @@ class BoxSet(FileModule[BoxFiles]):
         """Sizes of the splits, boxes of each, by class, and what was left out or changed."""
         say(self._sizes_line())
         for name, source in self.distinct().items():
-            table, counts = source.table, self._counts(name)
+            table, counts = source.table, self.counts(name)
             crowds = int(table.crowd.sum())
             empty = int((table.counts() == 0).sum())
             of_class = [f"{c} {n:,}" for c, n in zip(self.classes, counts, strict=True)]
@@ -195,8 +195,16 @@ class BoxSet(FileModule[BoxFiles]):
                 else:
                     near.append(f"{name} {count:,} (is it '{meant}'?)")
             say(f"boxes of other classes left out: {named(near + far, _MOST_CLASSES)}")
-        for note in self.notes:
+        for note in [*self.notes, *self.remarks()]:
             say(note)
+
+    def remarks(self) -> list[str]:
+        """That test has no box to find, where it has none."""
+        if any(self.counts("test")):
+            return []
+        crowds = int(self.source("test").table.crowd.sum())
+        but = f" but {crowds:,} crowds or difficult ones" if crowds else ""
+        return [f"no image of test has a box{but}: there will be no test/map"]
 
     def check_files(self, say: Callable[[str], None]) -> None:
         """Open the images, tell what was found, line by line.

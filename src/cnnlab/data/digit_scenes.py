@@ -127,7 +127,7 @@ class DigitScenes(MaskModule):
             image_size=(SIDE, SIDE),
         )
 
-    def _counts(self, split: str) -> list[int]:
+    def counts(self, split: str) -> list[int]:
         """Boxes, or pixels, of each class."""
         scenes = getattr(self._ready(), split).scenes
         labels = scenes.labels if self.gives_boxes else scenes.masks.flatten()

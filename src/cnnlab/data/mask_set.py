@@ -97,7 +97,7 @@ class MaskSet(FileModule[MaskFiles], MaskModule):
             "eval_side": self.eval_side,
         }
 
-    def _counts(self, split: str) -> Sequence[int]:
+    def counts(self, split: str) -> Sequence[int]:
         return PixelCounts(self.source(split))
 
     def check_files(self, say: Callable[[str], None]) -> None:

@@ -168,7 +168,7 @@ class DataModule(LightningDataModule):
             self._size = splits.image_size
         self.multi_label = splits.train.targets.ndim > 1
         self.splits = splits
-        self.class_counts = self._counts("train")
+        self.class_counts = self.counts("train")
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -238,10 +238,14 @@ class DataModule(LightningDataModule):
         counts = f"{few:,}" if few == most else f"{few:,} to {most:,}"
         say(f"{self._sizes_line()}, {counts} training images each")
         for split in ("train", "val", "test"):
-            of_class = zip(self.classes, self._counts(split), strict=True)
+            of_class = zip(self.classes, self.counts(split), strict=True)
             if empty := [name for name, n in of_class if n == 0]:
                 shown = ", ".join(empty[:5]) + (", ..." if len(empty) > 5 else "")
                 say(f"{len(empty):,} classes have no image in {split}: {shown}")
+
+    def remarks(self) -> list[str]:
+        """What a person should know before the run, line by line."""
+        return []
 
     def check_files(self, say: Callable[[str], None]) -> None:
         """Open the files of the set and tell `say` what was found, line by line."""
@@ -297,7 +301,7 @@ class DataModule(LightningDataModule):
         note = " (test is val)" if splits.test_is_val else ""
         return f"{sizes}{note}; {len(self.classes):,} classes"
 
-    def _counts(self, split: str) -> Sequence[int]:
+    def counts(self, split: str) -> Sequence[int]:
         """Images of each class."""
         targets = getattr(self._ready(), split).targets
         several = targets.ndim > 1

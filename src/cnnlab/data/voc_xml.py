@@ -54,7 +54,9 @@ class VOCXml(BoxSet):
     def annotated(self) -> Annotated:
         found, labels = Annotated(), dict[str, int]()
         for split, images in self._splits().items():
-            found.splits[split] = self._rows(images, labels)
+            rows = found.splits[split] = self._rows(images, labels)
+            if rows.doubt:
+                found.notes.append(f"{split}: {rows.doubt}")
         if self.chosen is None:
             ordered = sorted(labels)
         else:
@@ -71,16 +73,23 @@ class VOCXml(BoxSet):
             written = ", ".join(f"{side:g}" for side in read_voc(file).objects[number - 1].xyxy)
             return f"{file}: object {number}: [{written}]"
 
-        rows = BoxRows(place, relative=False)
+        rows, at_zero = BoxRows(place, relative=False), 0
         for image, xml in images.items():
             content = read_voc(self.root / xml)
             size = content.height, content.width
             number = rows.add_image(image, *(size if all(size) else size_of(self.root, image)))
             for mark, entry in enumerate(content.objects, 1):
                 x1, y1, x2, y2 = entry.xyxy
+                at_zero += min(x1, y1) == 0
                 box = (x1 - 1, y1 - 1, x2, y2) if self.one_based else entry.xyxy
                 label = labels.setdefault(entry.name, len(labels))
                 rows.add_box(number, box, label, mark, crowd=entry.difficult)
+        if self.one_based and at_zero:
+            begin = "1 box begins" if at_zero == 1 else f"{at_zero:,} boxes begin"
+            rows.doubt = (
+                f"{begin} at 0, which is no pixel with data.one_based=true: data.one_based=false "
+                "where the set counts from 0"
+            )
         return rows
 
     def _splits(self) -> dict[str, dict[str, str]]:

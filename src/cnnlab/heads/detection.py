@@ -65,6 +65,17 @@ class DetectionHead(FeatureHead):
         for i, shape in enumerate(anchors.shapes(strides)):
             self.register_buffer(f"shape{i}", shape, persistent=False)
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "DetectionHead":
+        # Shapes go where the net goes, but are not cast: in bfloat16 corners would be pixels off.
+        exact = self._shapes()
+        super()._apply(fn, recurse)
+        for i, (shape, moved) in enumerate(zip(exact, self._shapes(), strict=True)):
+            self.register_buffer(f"shape{i}", shape.to(moved.device), persistent=False)
+        return self
+
+    def _shapes(self) -> list[Tensor]:
+        return [self.get_buffer(f"shape{i}") for i in range(len(self.strides))]
+
     def score(self, maps: list[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """Of the backbone's maps: the levels, and of each level scores and deltas.
 
@@ -82,11 +93,10 @@ class DetectionHead(FeatureHead):
         levels, scores, deltas = self.score([maps[i] for i in self._used])
         sizes = [(x.shape[-2], x.shape[-1]) for x in levels]
         size = (images.shape[-2], images.shape[-1])
-        shapes = [self.get_buffer(f"shape{i}") for i in range(len(levels))]
         outputs = AnchorOutputs(
             flat(scores, self.anchors.per_cell),
             flat(deltas, self.anchors.per_cell),
-            self.anchors.grid(sizes, size, shapes),
+            self.anchors.grid(sizes, size, self._shapes()),
             tuple(h * w * self.anchors.per_cell for h, w in sizes),
             size,
             self.background,

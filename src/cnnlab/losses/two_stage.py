@@ -87,11 +87,12 @@ class TwoStageLoss(nn.Module):
     def _draw(self, proposals: Proposals, truth: Truth) -> "_Sample":
         images = len(proposals.xyxy)
         number = torch.arange(images, device=truth.image.device)[:, None]
-        # Every image gets the boxes of all, and those of the others do not count: of one shape.
+        # An image's own boxes come first, then some of others, which do not count: of one shape.
         own = (truth.image == number) & ~truth.crowd
-        boxes = truth.xyxy.expand(images, -1, -1)
-        xyxy = torch.cat((proposals.xyxy, boxes), 1)
-        valid = torch.cat((proposals.valid, own), 1)
+        most = int(own.sum(1).max())  # waits for the device, as NMS did just before
+        which = own.long().argsort(dim=1, descending=True, stable=True)[:, :most]
+        xyxy = torch.cat((proposals.xyxy, truth.xyxy[which]), 1)
+        valid = torch.cat((proposals.valid, own.gather(1, which)), 1)
         image = number.expand_as(valid)
         matches = match_proposals(
             xyxy.flatten(0, 1),

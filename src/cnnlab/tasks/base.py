@@ -26,7 +26,8 @@ class Task(LightningModule):
     per task (record, checkpoints, progress, pictures) is a callback.
 
     Losses are means over a batch; evaluation makes of them the mean over the split, whatever the
-    batch size and the number of processes.
+    batch size and the number of processes (where a loss draws a sample, as that of detectors of two
+    stages, nearly).
 
     Attributes:
         evaluated: images that the last evaluation counted, over all processes.
@@ -42,6 +43,8 @@ class Task(LightningModule):
     """The metric's result `(K,)` that is worth a look after a test, such as `iou_per_class`."""
     multi_label: ClassVar[bool] = False
     """Whether an image may have several classes."""
+    least_weight: ClassVar[float] = 0.0
+    """What its losses divide by at least."""
 
     def __init__(
         self,
@@ -96,7 +99,7 @@ class Task(LightningModule):
         """The outputs in evaluation, which `losses` and `predict` are of."""
         return self.net(batch.images)
 
-    def batch_weight(self, batch: Batch) -> Tensor | int:
+    def batch_weight(self, outputs: Any, batch: Batch) -> Tensor | int:
         """What the mean over `batch` divides by; evaluation weights the batches with it."""
         return len(batch.ids)
 
@@ -138,10 +141,11 @@ class Task(LightningModule):
         losses = self.losses(outputs, batch)
         terms = {f"loss_{k}": v for k, v in losses.items()} if len(losses) > 1 else {}
         losses = {"loss": _total(losses)} | terms
+        weight = self.batch_weight(outputs, batch)
         for name, value in losses.items():
             if name not in self.loss_means:
-                self.loss_means[name] = WeightedMean().to(value.device)
-            self.loss_means[name].update(value, weight=self.batch_weight(batch))
+                self.loss_means[name] = WeightedMean(self.least_weight).to(value.device)
+            self.loss_means[name].update(value, weight)
         self.seen.update(len(batch.ids))
         predictions = self.predict(outputs, batch)
         self._metric(stage).update(predictions, self.truth(batch))

@@ -24,7 +24,7 @@ class ClassificationTask(Task):
         """Logits, `(B, K)` float32."""
         return outputs.float()
 
-    def batch_weight(self, batch: Batch) -> Tensor | int:
+    def batch_weight(self, outputs: Outputs, batch: Batch) -> Tensor | int:
         """With class weights cross-entropy and focal loss divide by the sum of the weights."""
         of_class = getattr(self.loss, "mean_weight", None)
         return len(batch.ids) if of_class is None else of_class[batch.targets].sum()

@@ -5,11 +5,13 @@ from typing import Any, ClassVar
 from torch import Tensor
 from torchmetrics import Metric
 
-from cnnlab.boxes.matching import Truth
+from cnnlab.boxes.matching import Matches, Truth
 from cnnlab.boxes.outputs import AnchorOutputs
 from cnnlab.boxes.proposals import propose
 from cnnlab.boxes.selection import Found, refine, select
 from cnnlab.data.batch import Batch, Boxes
+from cnnlab.data.module import DataModule
+from cnnlab.errors import UserError
 from cnnlab.metrics.detection import Annotations, DetectionMetric
 from cnnlab.metrics.detection_errors import KINDS
 from cnnlab.tasks.base import Stage, Task
@@ -18,10 +20,10 @@ from cnnlab.tasks.base import Stage, Task
 class DetectionTask(Task):
     """`AnchorOutputs` against `Boxes`.
 
-    Evaluation counts in pixels of the original images. `val/loss` weights a batch by its images:
-    it is the mean over the images of the split where the loss is one over images
-    (`loss.normalizer=image`). Where a batch's sums are divided by its positives
-    (`loss.normalizer=batch`) it depends a little on `data.eval_batch_size`.
+    Evaluation counts in pixels of the original images. `val/loss` is what one batch of the whole
+    split would have: sums over its positives (`loss.normalizer=batch`), or the mean over its images
+    (`image`). Losses of two stages are means over a sample that is drawn batch by batch; they are
+    weighted by images, and depend a little on `data.eval_batch_size` and the number of processes.
 
     Its results name the errors by kind: `test/errors` `{kind: count}` and `test/errors_per_class`
     `{kind: counts (K,)}`, see `cnnlab.metrics.detection_errors`.
@@ -47,6 +49,7 @@ class DetectionTask(Task):
         "val/map_large",
     )
     per_class: ClassVar[str | None] = "map_per_class"
+    least_weight = 1.0
 
     def __init__(
         self,
@@ -61,12 +64,31 @@ class DetectionTask(Task):
         self.score_threshold, self.candidates = score_threshold, candidates
         self.nms_iou, self.detections = nms_iou, detections
 
+    def suits(self, data: DataModule) -> None:
+        """As of `Task`.
+
+        Raises:
+            UserError: `task.monitor` is a figure of boxes, and val has none that counts.
+        """
+        super().suits(data)
+        if self.monitor.startswith("val/map") and not any(data.counts("val")):
+            raise UserError(
+                f"task.monitor={self.monitor}: no image of val has a box (crowds and difficult "
+                "ones do not count), so no epoch would be the best; give val boxes, or choose "
+                "task.monitor=val/loss task.mode=min"
+            )
+
     def losses(self, outputs: AnchorOutputs, batch: Batch) -> dict[str, Tensor]:
-        boxes: Boxes = batch.targets
-        losses: dict[str, Tensor] = self.loss(
-            outputs, Truth.of(boxes.xyxy, boxes.label, boxes.image, boxes.crowd)
-        )
+        losses: dict[str, Tensor] = self.loss(outputs, _truth(batch))
         return losses
+
+    def batch_weight(self, outputs: AnchorOutputs, batch: Batch) -> Tensor | int:
+        """Positives, where the loss divides by those of the batch; else images."""
+        loss: Any = self.loss
+        if getattr(loss, "normalizer", None) != "batch":
+            return len(batch.ids)
+        matches: Matches = loss.matcher(outputs.anchors, _truth(batch), len(batch.ids))
+        return matches.positive.sum()
 
     def predict(self, outputs: AnchorOutputs, batch: Batch) -> list[Found]:
         """What is found in each image, in its original pixels."""
@@ -100,3 +122,8 @@ class DetectionTask(Task):
         self.results[f"{stage}/errors"] = dict(zip(KINDS, map(sum, counts), strict=True))
         self.results[f"{stage}/errors_per_class"] = dict(zip(KINDS, counts, strict=True))
         return scalars
+
+
+def _truth(batch: Batch) -> Truth:
+    boxes: Boxes = batch.targets
+    return Truth.of(boxes.xyxy, boxes.label, boxes.image, boxes.crowd)

@@ -103,7 +103,7 @@ class SegmentationTask(Task):
             raise UserError(f"{stage}: no class is left: every pixel is ignored; see data.values")
         return scalars
 
-    def batch_weight(self, batch: Batch) -> Tensor | int:
+    def batch_weight(self, outputs: Any, batch: Batch) -> Tensor | int:
         """Pixels that count; with class weights their sum, by which those losses divide."""
         labels, counts = split(batch.targets)
         of_class = getattr(self.loss, "mean_weight", None)
