@@ -166,7 +166,7 @@ def test_boxes_have_the_same_figures_in_two_processes(tmp_path, capsys):
     words = ["data=digit_scenes", "task=detection", "model=resnet20_cifar", "data.workers=0"]
     words += ["recipe.head_width=8", "head.depth=1", "head.levels=2", "head.norm=null"]
     words += ["data.scenes=45", "data.batch_size=5", "data.eval_batch_size=1"]
-    words += ["task.score_threshold=0.0"]
+    words += ["task.score_threshold=0.0", "optimizer.lr=0.003", "trainer.max_epochs=3"]
     folder = train(tmp_path, *words)
     one = read_run(folder)
     two = by_two(folder)
