@@ -54,6 +54,7 @@ def personal(monkeypatch, tmp_path, config) -> Path:
         stored = json.loads(file.read_text())
         stored["job"] = {"name": "carol-study", "arm": arm, "identity": arm}
         stored["git"] = {"commit": "c" * 40, "dirty": False, "remote": "git@x:carol/y.git"}
+        stored["environment"]["platform"] = "Linux-6.1.0-lab-node-7-x86_64-with-glibc2.36"
         file.write_text(json.dumps(stored))
         (study / f"{arm}-s3" / "results.json").write_text('{"a": "carol"}')
     assert finish(study) == 0
@@ -98,6 +99,7 @@ def test_what_counts_is_left(personal, tmp_path):
             assert getattr(new, name) == getattr(old, name)
         assert new.job == old.job | {"name": "<user>-study"}
         assert new.git == {"commit": "c" * 40, "dirty": False}
+        assert new.environment["platform"] == "Linux-x86_64-with-glibc2.36"
         assert new.status == "finished"
         assert new.config["model"] == {"name": old.job["arm"], "weights": "pretrained/x.pt"}
         assert new.config["data"]["list"].startswith("$PATH-")

@@ -205,6 +205,8 @@ class _Cleaner:
         fields = self.paths(fields)
         if run.git:
             fields["git"] = {key: run.git.get(key) for key in ("commit", "dirty")}
+        if "platform" in fields["environment"]:
+            fields["environment"]["platform"] = _system(fields["environment"]["platform"])
         if run.wandb:
             fields["wandb"] = {k: v for k, v in fields["wandb"].items() if k != "entity"}
         if run.identity:  # the config is one of ours
@@ -260,6 +262,11 @@ class _Cleaner:
                 yield from self.left(item, key)
         elif isinstance(value, str) and (match := self._named.search(value)):
             yield key, match[0]
+
+
+def _system(platform: str) -> str:
+    """`Linux-x86_64-with-glibc2.36`: a kernel's release may name a site."""
+    return re.sub(r"^([^-]+)-.*?-(?=x86_64|aarch64|arm64|AMD64)", r"\1-", platform)
 
 
 def _top(word: str) -> str:
