@@ -52,14 +52,10 @@ def train(lab: Path, *words: str, allow: str) -> subprocess.CompletedProcess:
     )
 
 
-def test_a_labs_loss_trains(lab):
+def test_a_labs_loss_trains_and_its_run_is_tested_with_the_same_folder(lab):
     done = train(lab, allow="mylab")
     assert done.returncode == 0, done.stderr
     assert "test/top1" in done.stdout
-
-
-def test_its_runs_are_tested_with_the_same_folder(lab):
-    assert train(lab, allow="mylab").returncode == 0
     (run,) = (lab / "runs").glob("*/*")
     tested = subprocess.run(
         [sys.executable, "-m", "cnnlab", "test", str(run), "--json"],

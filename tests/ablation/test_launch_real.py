@@ -88,7 +88,6 @@ def test_a_half_done_job_goes_on_as_it_was_beside_other_jobs(tmp_path, monkeypat
     assert (kept["threads"], kept["precision"], kept["channels_last"]) == (1, "32-true", False)
 
 
-@pytest.mark.slow
 def test_killed_in_the_middle_of_a_job_and_repeated_equals_uninterrupted(tmp_path, capfd):
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path;"

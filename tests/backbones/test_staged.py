@@ -38,10 +38,11 @@ def parameters(name):
 
 
 OURS = [n for n in timm.list_models() if timm.model_entrypoint(n).__module__.startswith("cnnlab.")]
+DEEPEST = [n for n in OURS if "1001" in n or "1202" in n]
+"""Four seconds a test to build; they are longer rows of the blocks that others have."""
+EVERY = [pytest.param(n, marks=[pytest.mark.slow] if n in DEEPEST else [], id=n) for n in OURS]
 SMALLEST = [
-    min(
-        (n for n in OURS if family(n) == of and "1001" not in n and "1202" not in n), key=parameters
-    )
+    min((n for n in OURS if family(n) == of and n not in DEEPEST), key=parameters)
     for of in sorted({family(n) for n in OURS})
 ]
 """Of each family; real tensors in the fast tests. The others have theirs in the slow ones."""
@@ -76,13 +77,13 @@ def test_nothing_is_lost():
     assert len(SMALLEST) >= 20
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", EVERY)
 def test_name_and_file_are_new_to_timm(name):
     assert not hasattr(timm.models, name)
     assert not hasattr(timm.models, timm.model_entrypoint(name).__module__.rpartition(".")[2])
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", EVERY)
 def test_default_cfg_tells_the_truth(name):
     net = meta(name).eval()
     if not isinstance(net, StagedNet):
@@ -102,7 +103,7 @@ def test_default_cfg_tells_the_truth(name):
     assert set(children[len(first + stages) :]) <= {"head", "aux"}
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", EVERY)
 def test_declared_channels_and_strides_are_real(name):
     net = meta(name, features_only=True).eval()
     info = net.feature_info
@@ -162,7 +163,7 @@ def _last(output):
     return output[0] if isinstance(output, tuple) else output
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", EVERY)
 def test_features_of_odd_sizes(name):
     net = meta(name, features_only=True).eval()
     channels, height, width = net.default_cfg["input_size"]
@@ -175,13 +176,13 @@ def test_features_of_odd_sizes(name):
         assert b.shape[-1] - a.shape[-1] in (0, -1)
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", EVERY)
 def test_misspelt_knob(name):
     with pytest.raises(TypeError, match="widht"):
         timm.create_model(name, widht=4)
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", EVERY)
 def test_segmentation_encoder(name):
     reductions = meta(name, features_only=True).feature_info.reduction()
     if not all(2 * a == b for a, b in pairwise(reductions)):
@@ -200,7 +201,7 @@ def test_segmentation_encoder(name):
     assert growth[-len(reductions) :] == [96 // reduction for reduction in reductions]
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", EVERY)
 def test_classifier_can_be_replaced_and_removed(name):
     net = fresh(name).eval()
     with torch.device("meta"):
@@ -212,7 +213,7 @@ def test_classifier_can_be_replaced_and_removed(name):
     assert net(image(net)).shape == meta(name, num_classes=0).eval()(image(net)).shape
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", EVERY)
 def test_layer_groups_run_from_stem_to_head(name):
     net = meta(name)
     if not isinstance(net, StagedNet):
