@@ -16,7 +16,7 @@ from cnnlab import default_net
 from cnnlab import trainer as trainers
 from cnnlab.ablation.local_pool import AT_ONCE
 from cnnlab.complexity.count import count
-from cnnlab.complexity.table import cost_keys, summary_line
+from cnnlab.complexity.table import cost_keys, keys_line, summary_line
 from cnnlab.complexity.timing import latency_ms, peak_memory_mb
 from cnnlab.config import Composed
 from cnnlab.data.module import DataModule
@@ -132,7 +132,6 @@ class Experiment:
                 self._say(f"weights  {report}")
                 self.record.started_from(str(report))
         self.record.describe(self.data.summary(), cost_keys(cost, latency))
-        self.cost_line = summary_line(cost, latency)
 
     def fit(self) -> None:
         """Train, from the last checkpoint where the run is a resumed one."""
@@ -188,7 +187,7 @@ class Experiment:
                     if skipped
                     else []
                 ),
-                f"cost     {self.cost_line}",
+                f"cost     {keys_line(fields['cost'])}",
                 f"run      {folder} ({seconds:.0f} s: fit and test)",
                 f"next     python -m cnnlab test {folder}",
                 "         python train.py --help",

@@ -32,9 +32,12 @@ def test_it_prints_arms_costs_runs_time_and_disk(write, tmp_path, capsys):
 
 
 def test_without_the_data_the_rest_is_printed(write, capsys, tmp_path):
-    words = [*write(hold=None), "dry=true", "data=cifar10", f"data.root={tmp_path}", "keep=none"]
+    arms = {"one": [], "two": ["model.groups=2"], "four": ["callbacks=[default,ema]"]}
+    mine = write(hold=None, arms=arms)
+    words = [*mine, "dry=true", "data=cifar10", f"data.root={tmp_path}", "keep=none"]
     assert multirun(words) == 0
     said = capsys.readouterr().out
+    assert re.search(r"^four +callbacks=\[default,ema\] +\d", said, re.M)  # brackets: no markup
     assert re.search(r"^time     not known: .*point data\.root at", said, re.M)
     assert "runs     6: 3 arms" in said
     assert "disk     about 0.0 MB (keep=none)" in said

@@ -29,7 +29,7 @@ CLAIMS = [
     "depthwise_separable", "flops_vs_runtime", "small_kernels", "convnext_steps",
     "compound_scaling", "regnet_space", "batchnorm_free", "shift_vs_depthwise",
     "deformable_layers", "seg_loss", "unet_skips", "fcn_stride", "upsampling", "det_focal",
-    "det_anchors", "alexnet_recipe",
+    "det_anchors", "alexnet_recipe", "bn_folding",
 ]  # fmt: skip
 SCALES = ("small", "paper")
 REAL = ("Cifar10", "FashionMnist", "DigitScenes", "Masks")  # Masks: the membranes of ISBI

@@ -4,7 +4,7 @@ import pytest
 from torch import nn
 
 from cnnlab.complexity.count import count
-from cnnlab.complexity.table import cost_keys, render, summary_line, to_dict
+from cnnlab.complexity.table import cost_keys, keys_line, render, summary_line, to_dict
 from cnnlab.complexity.timing import Latency
 
 
@@ -63,3 +63,10 @@ def test_summary_line(cost):
     counts = "0.000186 M parameters, 1.851e-05 GMACs, 0.002058 M activations at 3x33x32"
     assert summary_line(cost) == counts
     assert summary_line(cost, latency) == f"{counts}; 1.5 ms an image (cpu, 2 threads)"
+
+
+def test_line_of_a_records_keys(cost):
+    keys = cost_keys(cost, Latency(median_ms=1.5, p95_ms=2.0, device="cpu", threads=2))
+    counts = "0.000186 M parameters, 1.851e-05 GMACs, 0.002058 M activations"
+    assert keys_line(keys) == f"{counts}, 1.5 ms an image"
+    assert keys_line(cost_keys(cost)) == counts

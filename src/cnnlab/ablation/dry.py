@@ -19,6 +19,7 @@ _WIDTH = 120
 def arms_table(planned: Planned) -> str:
     """A line an arm: its words, the solved knob, the counted cost and how far that is off."""
     from rich.table import Table
+    from rich.text import Text
 
     hold = planned.hold
     table = Table(box=None, pad_edge=False)
@@ -33,7 +34,8 @@ def arms_table(planned: Planned) -> str:
     for arm in planned.arms:
         shown = [*common, arm.solved.word] if arm.solved else common
         own = " ".join(word for word in arm.words if word not in shown)
-        table.add_row(arm.name, own, *_figures(arm, planned))
+        # As Text, for a list in brackets is no markup.
+        table.add_row(Text(arm.name), Text(own), *_figures(arm, planned))
     lines = [*_title(planned, common), *_text(table), *(f"note: {n}" for n in planned.notes)]
     return "\n".join(lines)
 

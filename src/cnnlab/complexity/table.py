@@ -1,6 +1,7 @@
 """How a cost is shown: as a table, as JSON, in one line, and as keys of the run record."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict
 from io import StringIO
 from typing import Any
@@ -68,6 +69,18 @@ def summary_line(cost: Cost, latency: Latency | None = None) -> str:
     threads = f"{latency.threads} thread{'s' * (latency.threads > 1)}"
     where = f"{latency.device}, {threads}" if latency.device == "cpu" else latency.device
     return f"{line}; {latency.median_ms:.3g} ms an image ({where})"
+
+
+def keys_line(keys: Mapping[str, float | None]) -> str:
+    """`25.56 M parameters, 4.089 GMACs, 11.11 M activations, 51.2 ms an image`, of `cost/...`."""
+    formats = {
+        "cost/params_m": "{:.4g} M parameters",
+        "cost/gmacs": "{:.4g} GMACs",
+        "cost/activations_m": "{:.4g} M activations",
+        "cost/latency_ms": "{:.3g} ms an image",
+    }
+    known = {key: value for key, value in keys.items() if value is not None}
+    return ", ".join(text.format(known[key]) for key, text in formats.items() if key in known)
 
 
 def cost_keys(

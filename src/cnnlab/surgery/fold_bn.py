@@ -119,14 +119,20 @@ def effect(
     threads: int | None = None,
 ) -> Effect:
     """Compare two nets in evaluation mode, each where its parameters are: outputs and time."""
+    device = _noise(before, input_size).device
+    times = [latency_ms(net, input_size, device, threads=threads) for net in (before, after)]
+    return Effect(difference(before, after, input_size), *times)
+
+
+def difference(before: nn.Module, after: nn.Module, input_size: tuple[int, int, int]) -> float:
+    """`Effect.difference` of two nets in evaluation mode, on noise; the nets stay as they are."""
     twins = [copy.deepcopy(net).eval() for net in (before, after)]
     image = _noise(before, input_size)
     with torch.inference_mode():
         outputs = [[t for t in tree_leaves(twin(image.clone())) if _is_float(t)] for twin in twins]
     largest = _largest(outputs[0])
     apart = _largest([a - b for a, b in zip(*outputs, strict=True)])
-    times = [latency_ms(net, input_size, image.device, threads=threads) for net in (before, after)]
-    return Effect(apart / largest if largest else apart, *times)
+    return apart / largest if largest else apart
 
 
 def _largest(tensors: list[Tensor]) -> float:
