@@ -16,6 +16,8 @@ def test_there_are_studies():
 
 @pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
 def test_the_records_say_what_the_report_says(study: Path, tmp_path: Path, capsys):
-    again = tmp_path / "report.md"
-    cli.main(["compare", str(study / "records"), "--cost", "gmacs", "--markdown", str(again)])
-    assert again.read_text(encoding="utf-8") == (study / "report.md").read_text(encoding="utf-8")
+    words = ["--cost", "gmacs", "--markdown", f"{tmp_path}/report.md"]
+    cli.main(["compare", str(study / "records"), *words, "--html", f"{tmp_path}/report.html"])
+    for name in ("report.md", "report.html"):
+        again = (tmp_path / name).read_text(encoding="utf-8")
+        assert again == (study / name).read_text(encoding="utf-8"), name

@@ -410,7 +410,7 @@ def test_jobs_that_left_no_record_are_named(study, tmp_path):
     ]
 
 
-def test_where_no_cost_was_held_that_of_the_sides_is_said(study):
+def test_costs_of_the_sides_that_were_not_held_are_said(study):
     pair = {"name": "pair", "weights": {"g4": 1.0, "g1": -1.0}, "expect": "positive"}
     means = {"name": "means", "weights": {"g32": 1.0, "g1": -0.5, "g4": -0.5}, "expect": "positive"}
     slope = {"name": "slope", "weights": {"g1": -0.5, "g4": 0.0, "g32": 0.5}, "expect": "positive"}
@@ -421,14 +421,15 @@ def test_where_no_cost_was_held_that_of_the_sides_is_said(study):
         runs = study(contrasts=[pair, means, slope, rank], **changes)
         for run in runs:
             params, gmacs = costs[run.config["model"]["groups"]]
-            run.cost |= {"cost/params_m": params, "cost/gmacs": gmacs}
+            run.cost |= {"cost/params_m": params, "cost/gmacs": gmacs, "cost/activations_m": 2.0}
         return [note for note in compared(runs).notes if note.startswith("cost: ")]
 
     assert said(hold=None) == [
         "cost: g4 has 10.0 % more parameters than g1",
         "cost: g32 has 40.0 % fewer parameters and 100.0 % more MACs than the mean of g1, g4",
     ]
-    assert said() == []  # the held cost has a line of its own
+    # The held one has a line of its own; at equal parameters the others may be far apart.
+    assert said() == ["cost: g32 has 100.0 % more MACs than the mean of g1, g4"]
     costs = dict.fromkeys(costs, (1.0, 0.5))
     assert said(hold=None) == []
 
@@ -478,3 +479,48 @@ def test_meta(groups_runs):
     assert meta.title == "study"
     groups_runs[0].wandb = {"project": "theirs", "group": None}
     assert compared(groups_runs).meta.title == "theirs, study"
+
+
+def test_activations_are_a_cost_too(study):
+    runs = study(
+        contrasts=[{"name": "p", "weights": {"g4": 1.0, "g1": -1.0}, "expect": "positive"}]
+    )
+    for run in runs:
+        groups = run.config["model"]["groups"]
+        run.cost |= {"cost/gmacs": 1.0 + 0.1 * groups, "cost/activations_m": 2.0 * groups}
+    (said,) = [note for note in compared(runs).notes if note.startswith("cost: ")]
+    assert said == "cost: g4 has 27.3 % more MACs and 300.0 % more activations than g1"
+
+
+def test_latencies_of_one_net_that_are_far_apart_are_no_cost_of_it(made_run):
+    runs = [made_run({"model.groups": g}, seed=s) for g in (1, 4) for s in (1, 2)]
+    for run, ms in zip(runs, (1.8, 43.0, 2.0, 2.4), strict=True):
+        run.cost["cost/latency_ms"] = ms
+    comparison = compared(runs)
+    assert [g.cost["latency_ms"] for g in comparison.groups] == [None, pytest.approx(2.2)]
+    assert comparison.warnings == [
+        "latency: far apart within groups=1 (1.8 to 43 ms): the machine was busy; no mean is shown"
+    ]
+    # Where it is the metric its values are what is asked for.
+    assert compared(runs, metric="cost/latency_ms").groups[0].mean == pytest.approx(22.4)
+
+
+def test_a_loss_that_exploded_is_left_out_and_named(made_run):
+    runs = [made_run({"model.groups": g}, seed=s) for g in (1, 4) for s in (1, 2)]
+    for run, loss in zip(runs, (0.5, 0.6, 0.5, 1e200), strict=True):
+        run.metrics["test/loss"] = loss
+    comparison = compared(runs, metric="test/loss")
+    assert [g.n for g in comparison.groups] == [2, 1]
+    assert any("test/loss is not finite" in line for line in comparison.warnings)
+
+
+def test_a_claim_that_was_changed_after_the_runs_is_said(study):
+    before = [
+        {"until": "2026-11-22T08:00:00Z", "metric": "val/loss", "contrasts": []},
+        {"until": "2026-11-23T08:00:00Z", "claim": "Less is more."},
+    ]
+    said = [note for note in compared(study(before=before)).notes if "after runs" in note]
+    assert said == [
+        "changed on 2026-11-22, after runs had finished: metric, contrasts (ablation.json: before)",
+        "changed on 2026-11-23, after runs had finished: claim (ablation.json: before)",
+    ]

@@ -2,15 +2,19 @@ import math
 import subprocess
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import scipy.stats
+import yaml
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
-from cnnlab.tracking.contrasts import Contrast, Verdict, evaluate
+from cnnlab.tracking.contrasts import Contrast, Verdict, evaluate, parse
+
+ROOT = Path(__file__).parents[2]
 
 SEEDS = [1, 2, 3, 4, 5]
 TOP1 = {
@@ -136,23 +140,41 @@ def test_terms_that_cancel_leave_nothing_of_their_rounding():
     assert contrast.of(dict.fromkeys("abcd", 0.7)) == 0.0
 
 
-def test_a_rank_is_spearmans_and_pages():
+def test_weights_that_add_up_to_nearly_nothing_leave_nothing_either():
+    third = 0.3333333333
+    weights = {"a": third, "b": third, "c": third, "d": -1.0}
+    contrast = Contrast("c", weights, "positive")
+    equal = {arm: {seed: 0.5 + 0.01 * seed for seed in range(5)} for arm in weights}
+    (verdict,) = judge([contrast], equal)
+    assert (verdict.estimate, verdict.p, verdict.outcome) == (0.0, None, "not resolved")
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "conf" / "ablation").glob("*.yaml")))
+def test_no_claim_of_the_decks_finds_anything_among_equal_arms(file):
+    node = yaml.safe_load(file.read_text()).get("ablation") or {}
+    scales = [s for s in (node.get("scales") or {}).values() if isinstance(s, dict)]
+    for part in [node, *scales]:
+        arms = part.get("arms") or node.get("arms") or {}
+        contrasts = [parse(c, list(map(str, arms)), "x") for c in part.get("contrasts") or []]
+        equal = {str(arm): {seed: 0.5 + 0.017 * seed for seed in range(5)} for arm in arms}
+        for verdict in judge(contrasts, equal):
+            assert verdict.estimate == 0
+            assert verdict.outcome == "not resolved"
+
+
+def test_a_rank_is_the_permutation_test_of_the_means():
     contrast = Contrast("r", {"g1": 1, "g8": 8, "g32": 32}, "positive", rank=True)
     (verdict,) = judge([contrast])
-    rho = [
-        scipy.stats.spearmanr([1, 8, 32], [VALUES[a][s] for a in ("g1", "g8", "g32")])[0]
-        for s in SEEDS
-    ]
-    rows = np.array([TOP1["g1"], TOP1["g8"], TOP1["g32"]]).T
-    oracle = scipy.stats.page_trend_test(rows, method="exact")
+    arms = ("g1", "g8", "g32")
+    rho = [scipy.stats.spearmanr([1, 8, 32], [VALUES[a][s] for a in arms])[0] for s in SEEDS]
     assert list(verdict.by_seed.values()) == pytest.approx(rho)
-    assert verdict.estimate == pytest.approx(np.mean(rho))
-    assert verdict.p == pytest.approx(2 * oracle.pvalue)
-    assert (verdict.outcome, verdict.interval) == ("supported", None)
-    (one,) = judge([contrast], {arm: {1: row[1]} for arm, row in VALUES.items()})
-    assert one.p == pytest.approx(2 / 6)
-    assert one.outcome == "not resolved"
-    assert one.n_to_resolve > 1
+    means = [np.mean(TOP1[arm]) for arm in arms]
+    assert verdict.estimate == pytest.approx(scipy.stats.spearmanr([1, 8, 32], means)[0])
+    # Three arms have six orders, however many seeds.
+    assert verdict.p == pytest.approx(2 / 6)
+    assert (verdict.outcome, verdict.interval) == ("not resolved", None)
+    assert (verdict.n_to_resolve, verdict.sign_flip_p) == (None, None)
+    assert "more arms could resolve it" in verdict.sentence
 
 
 def test_the_published_effect_stands_beside():

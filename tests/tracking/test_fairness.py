@@ -187,6 +187,15 @@ def test_threads_and_hardware_count_where_times_are_compared(made_run):
     ]
 
 
+def test_libraries_that_draw_compute_or_score(made_run):
+    packages = {"torch": "2.15.0", "timm": "1.0.20", "wandb": "0.31"}
+    runs = two(made_run, environment={"packages": packages | {"torch": "2.11.0", "wandb": "0.1"}})
+    runs[0].environment["packages"] = packages
+    assert lines(runs) == ["torch: 2.11.0 in groups=4; 2.15.0 in groups=1"]
+    runs[0].environment["packages"] = {}  # an older record does not tell
+    assert lines(runs) == []
+
+
 def test_of_many_groups_the_exceptions_are_named(made_run):
     runs = [made_run({"model.groups": g}) for g in range(1, 9)]
     runs[2].tested = "last"

@@ -233,3 +233,12 @@ def test_an_arm_without_runs_leaves_no_seed():
     pairing = pair({"a": {1: 0.1}}, ["a", "b"])
     assert pairing.seeds == []
     assert pairing.left_out == {1: ["b"]}
+
+
+def test_a_mean_that_is_rounding_is_nothing():
+    assert summary([0.1, 0.2, -0.3]).mean == 0
+    assert summary([1e-9, 1e-9]).mean == 1e-9
+
+
+def test_large_values_have_a_spread():
+    assert summary([1e200, -1e200]).sd == pytest.approx(math.sqrt(2) * 1e200)

@@ -114,9 +114,9 @@ def test_a_slope_that_is_not_resolved_improves_nothing():
 
 def test_a_rank_correlation_has_no_unit():
     contrast = Contrast("x", {"a": 1, "b": 2, "c": 3}, "positive", rank=True)
-    assert say(contrast=contrast, estimate=0.9, interval=None, sign_flip_p=None, n=21) == (
-        "supported: Spearman's correlation over 3 arms is 0.90 "
-        "(n = 21, p = 0.011 after Holm; no sign-flip p above 20 seeds)"
+    facts = {"contrast": contrast, "estimate": 0.9, "interval": None, "n": 21}
+    assert say(sign_flip_p=None, sign_flip_floor=None, **facts) == (
+        "supported: Spearman's correlation over 3 arms is 0.90 (n = 21, p = 0.011 after Holm)"
     )
 
 

@@ -23,7 +23,7 @@ from cnnlab.tracking.naming import differing
 from cnnlab.tracking.provenance import meta
 from cnnlab.tracking.published import PublishedEffect, published_effects
 from cnnlab.tracking.reading import RunData
-from cnnlab.tracking.remarks import incomplete, no_verdict, notes
+from cnnlab.tracking.remarks import incomplete, no_verdict, notes, unsteady
 from cnnlab.tracking.settings import Key, Settings, Sheaf, alike_in_paths, buckets, seed_of
 from cnnlab.tracking.statistics import holm, pair, paired_t, sign_flip, summary
 
@@ -95,6 +95,7 @@ def compare(
                 timed=_is_timed(groups, key, cost),
                 purpose=_purpose(several, counted, by),
             ),
+            *unsteady(groups),
             *unequal_seeds({g.name: list(g.by_seed) for g in groups}),
             *incomplete(several, runs, groups, left_out, by),
         ],
@@ -195,6 +196,8 @@ def _group(sheaf: Sheaf, metric: str, differs: Sequence[str]) -> Group:
 
 def _mean_cost(runs: Sequence[RunData], name: str) -> float | None:
     known = [cost for run in runs if (cost := metrics.cost(run, name)) is not None]
+    if name == "latency_ms" and metrics.is_unsteady(metrics.latencies(runs)):
+        return None
     return math.fsum(known) / len(known) if known else None
 
 

@@ -9,11 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from cnnlab.tracking.contrast_nodes import read_node
-from cnnlab.tracking.rank_trend import seeds_for_trend, spearman, trend_p
+from cnnlab.tracking.rank_trend import spearman, trend_p
 from cnnlab.tracking.statistics import (
     ALPHA,
-    POWER,
-    Pairing,
     Seed,
     detectable,
     holm,
@@ -54,10 +52,14 @@ class Contrast:
         """The weighted sum of `values` by arm, in their unit; with `rank` the correlation."""
         if self.rank:
             return spearman(list(self.weights.values()), [values[arm] for arm in self.weights])
-        terms = [weight * values[arm] for arm, weight in self.weights.items()]
+        # From one of the values: weights written as 0.333333 add up to 0 but for their last digit,
+        # and what is left over of them would stand for an effect of arms that are all equal.
+        middle = values[next(iter(self.weights))]
+        terms = [weight * (values[arm] - middle) for arm, weight in self.weights.items()]
         total = math.fsum(terms)
         # 0.7 - 0.7 over three arms is not always 0 in floating point.
-        return 0.0 if abs(total) <= _ROUNDING * math.fsum(map(abs, terms)) else total
+        size = math.fsum(abs(weight * values[arm]) for arm, weight in self.weights.items())
+        return 0.0 if abs(total) <= _ROUNDING * size else total
 
     def turned(self) -> "Contrast":
         """The same claim about a metric whose better direction is the other one."""
@@ -72,22 +74,23 @@ class Verdict:
         contrast: what was asked.
         n: seeds that all of its arms have.
         estimate: mean over them of the contrast, in the metric's own unit and direction; None for
-            n = 0. With `rank` the mean correlation.
+            n = 0. With `rank` the correlation with the arms' means over them.
         interval: 95 % t interval of it; None for n < 2, for equal values, and with `rank`.
-        p: two-sided, paired t over the seeds; with `rank` Page's exact one. None where neither
-            exists.
+        p: two-sided, paired t over the seeds; with `rank` the permutation test over the arms of
+            the correlation with the mean over the seeds. None where neither exists.
         p_holm: p after Holm over the ablation's contrasts.
-        sign_flip_p: exact sign-flip p; None for n = 0 and n > 20.
-        sign_flip_floor: the least that it can be, 2 / 2^n; None for n = 0.
+        sign_flip_p: exact sign-flip p; None for n = 0, n > 20, and with `rank`.
+        sign_flip_floor: the least that it can be, 2 / 2^n; None for n = 0, and with `rank`.
         published: the published effect in the same unit and direction; None where there is none.
         outcome: `supported` or `contradicted` when p_holm < 0.05 and the sign is the expected one
             or the other; else `not resolved`.
         n_to_resolve: seeds that would resolve an effect as large as the one seen 8 times in 10;
-            None where resolved, where there is no spread to plan with, and above 10,000.
+            None where resolved, where there is no spread to plan with, above 10,000, and with
+            `rank`: more seeds do not make more arms.
         sentence: all of this in plain words.
-        sd: of the seeds' values; None for n < 2.
+        sd: of the seeds' values; None for n < 2, and with `rank`.
         detectable: the effect that n seeds find 8 times in 10, in the metric's unit; None without
-            a spread, and with `rank`.
+            a spread.
         by_seed: the contrast of each seed.
         left_out: by seed that was not counted, the arms that lack it.
     """
@@ -183,21 +186,20 @@ def _measure(contrast: Contrast, values: Mapping[str, Mapping[Seed, float]]) -> 
     )
     if not by_seed:
         return empty
+    if contrast.rank:
+        means = {arm: math.fsum(own) / len(own) for arm, own in pairing.values.items()}
+        p = trend_p(list(contrast.weights.values()), [means[arm] for arm in contrast.weights])
+        return replace(empty, estimate=contrast.of(means), p=p)
     test, flips = paired_t(list(by_seed.values())), sign_flip(list(by_seed.values()))
     return replace(
         empty,
         estimate=test.mean,
-        interval=None if contrast.rank else test.interval,
-        p=_trend(contrast, pairing) if contrast.rank else test.p,
+        interval=test.interval,
+        p=test.p,
         sign_flip_p=flips.p,
         sign_flip_floor=flips.floor,
         sd=test.sd,
     )
-
-
-def _trend(contrast: Contrast, pairing: Pairing) -> float:
-    seeds = list(zip(*pairing.values.values(), strict=True))
-    return trend_p(list(contrast.weights.values()), seeds)
 
 
 def _judge(verdict: Verdict, p_holm: float | None, level: float) -> Verdict:
@@ -213,18 +215,12 @@ def _judge(verdict: Verdict, p_holm: float | None, level: float) -> Verdict:
 
 
 def _detectable(verdict: Verdict, level: float) -> float | None:
-    if verdict.contrast.rank or not verdict.sd:
+    if not verdict.sd:
         return None
     return detectable(verdict.sd, verdict.n, level)
 
 
 def _needed(verdict: Verdict, level: float) -> int | None:
-    if verdict.estimate is None:
+    if verdict.estimate is None or not verdict.sd:
         return None
-    if verdict.contrast.rank:
-        arms = len(verdict.contrast.weights)
-        spread = 1 / math.sqrt(arms - 1) if verdict.sd is None else verdict.sd
-        about = seeds_for_trend(verdict.estimate, spread, arms, level, POWER)
-        # The normal distribution is rough for few seeds, and these were not enough.
-        return None if about is None else max(about, verdict.n + 1)
-    return seeds_to_resolve(verdict.estimate, verdict.sd, level) if verdict.sd else None
+    return seeds_to_resolve(verdict.estimate, verdict.sd, level)

@@ -1,6 +1,7 @@
 """What makes a comparison unfair: groups that differ in more than what is asked about."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 
 from cnnlab.tracking.naming import differing, shown, some
 from cnnlab.tracking.reading import RunData
@@ -46,6 +47,11 @@ _SAME_STEPS = (
 )
 _MAY_STOP_EARLY = ("callbacks", "callbacks.early_stopping", "recipe", "experiment")
 _MOST_NAMES, _MOST_KEYS = 4, 4
+_LIBRARIES = (
+    *("torch", "torchvision", "timm", "lightning", "torchmetrics", "segmentation-models-pytorch"),
+    *("numpy", "pillow"),
+)
+"""Of those that a record names, the ones that draw, compute, decode or score."""
 _SPLITS = ("train", "val", "test")
 
 
@@ -89,6 +95,8 @@ def unfair(
     dirty = [sheaf.name for sheaf in sheaves if any(map(_is_dirty, sheaf.runs))]
     if dirty:
         lines.append(f"code: files differed from the commit (dirty) in {some(dirty)}")
+    for library in _LIBRARIES:
+        lines += _values(library, sheaves, partial(_version, library=library))
     if timed:
         lines += _values("threads", sheaves, lambda run: _of_environment(run, "threads"))
         lines += _values("jobs at once", sheaves, lambda run: _of_environment(run, "jobs"))
@@ -249,6 +257,10 @@ def _is_dirty(run: RunData) -> bool:
 def _of_environment(run: RunData, key: str) -> str | None:
     value = run.environment.get(key)
     return None if value is None else f"{value}"
+
+
+def _version(run: RunData, library: str) -> str | None:
+    return (run.environment.get("packages") or {}).get(library)
 
 
 def _keys_line(kind: str, keys: Sequence[str], sheaves: Sequence[Sheaf]) -> list[str]:

@@ -16,6 +16,8 @@ _LOWER_IS_BETTER = {
     *("err", "ece", "nll", "mse", "rmse", "mae", "mape", "brier", "perplexity", "ppl"),
     *("wer", "cer", "eer", "fid", "kid", "lpips", "fpr", "fnr"),
 }
+_MOST = 1e100
+"""Beyond, a number is as good as infinite: a run that diverged; its square may have no float."""
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 """Of `val/logLoss` and `fpr95`: val, log, Loss; fpr."""
 
@@ -107,7 +109,7 @@ def same_name(metric: str, other: str) -> bool:
 
 
 def value(run: RunData, metric: str) -> float | None:
-    """The metric of a run that has ended; None: it has none; NaN: it is NaN or infinite.
+    """The metric of a run that has ended; None: it has none; NaN: not finite, or beyond 1e100.
 
     `test/...` and `time/...` are what the run ended with. `val/...`, `train/...` and keys of other
     programs are those of the checkpoint that was tested: at the best epoch where that was the best
@@ -124,6 +126,20 @@ def value(run: RunData, metric: str) -> float | None:
         until = [i for i, step in enumerate(history.steps) if step <= run.best["step"]]
         return _finite(history.values[until[-1]]) if until else None
     return _finite(history.values[-1])
+
+
+UNSTEADY = 2.0
+"""Latencies of one net that are so many times apart are the machine's business, not the net's."""
+
+
+def latencies(runs: Iterable[RunData]) -> list[float]:
+    """Of those runs that measured theirs, ascending."""
+    return sorted(ms for run in runs if (ms := cost(run, "latency_ms")) is not None)
+
+
+def is_unsteady(times: Sequence[float]) -> bool:
+    """Whether ascending `times` of one net are too far apart for their mean to mean anything."""
+    return bool(times) and times[-1] > UNSTEADY * times[0]
 
 
 def cost(run: RunData, name: str) -> float | None:
@@ -150,4 +166,4 @@ def _keys(run: RunData) -> set[str]:
 
 
 def _finite(number: float | None) -> float:
-    return math.nan if number is None or not math.isfinite(number) else float(number)
+    return math.nan if number is None or not abs(number) < _MOST else float(number)

@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cnnlab.tracking.multirun import key_of
@@ -76,18 +76,19 @@ def _kinds(keys: Sequence[str], sheaves: Sequence[Sheaf]) -> int:
 def name(sheaves: Sequence[Sheaf]) -> None:
     """Give every group the name of its arm, else the words that tell it apart; each once."""
     told = naming_keys(sheaves)
+    shorts = short_names(told, sheaves)
     for of_arm in buckets(sheaves, lambda sheaf: sheaf.arm or "").values():
         if of_arm[0].arm is None:
             for sheaf in of_arm:
-                sheaf.name = _words(sheaf, told, sheaves) or _files(sheaf)
+                sheaf.name = _words(sheaf, shorts) or _files(sheaf)
         elif len(of_arm) == 1:
             of_arm[0].name = str(of_arm[0].arm)
         else:  # an arm of two configs
-            apart = naming_keys(of_arm)
+            apart = short_names(naming_keys(of_arm), sheaves)
             for sheaf in of_arm:
-                words = _words(sheaf, apart, sheaves)
+                words = _words(sheaf, apart)
                 if not words:  # it lacks what the others have
-                    words = f"no {', '.join(short_names(apart, sheaves).values())}"
+                    words = f"no {', '.join(apart.values())}"
                 sheaf.name = f"{sheaf.arm} ({words})"
     for same in buckets(sheaves, lambda sheaf: sheaf.name).values():
         for number, sheaf in enumerate(same[1:], 2):
@@ -120,9 +121,9 @@ def sortable(value: Any) -> tuple[int, float, str]:
     return (0, 0.0, "") if value is None else (2, 0.0, shown(value))
 
 
-def _words(sheaf: Sheaf, keys: Sequence[str], sheaves: Sequence[Sheaf]) -> str:
-    shorts = short_names(keys, sheaves)
-    return " ".join(f"{shorts[k]}={shown(sheaf.setting(k))}" for k in keys if sheaf.has(k))
+def _words(sheaf: Sheaf, shorts: Mapping[str, str]) -> str:
+    words = shorts.items()
+    return " ".join(f"{short}={shown(sheaf.setting(k))}" for k, short in words if sheaf.has(k))
 
 
 def _files(sheaf: Sheaf) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from cnnlab.tracking.comparison import Group, LeftOut
-from cnnlab.tracking.metric import is_about
+from cnnlab.tracking.metric import is_about, is_unsteady, latencies
 from cnnlab.tracking.multirun import Multirun, became
 from cnnlab.tracking.naming import shown, some
 from cnnlab.tracking.reading import RunData
@@ -18,8 +18,8 @@ _HELD = {
     "latency": "latency_ms",
 }
 _MOST_GROUPS = 8
-_NOT_HELD = {"params_m": "parameters", "gmacs": "MACs"}
-"""What the sides of a contrast are held against one another in where nothing was held."""
+_COUNTED = {"params_m": "parameters", "gmacs": "MACs", "activations_m": "activations"}
+"""What the sides of a contrast are held against one another in, but for what was held."""
 _ALIKE = 0.05
 """Share by which costs may differ without a word; what `hold` tolerates by default."""
 
@@ -56,6 +56,18 @@ def incomplete(
     return lines
 
 
+def unsteady(groups: Sequence[Group]) -> list[str]:
+    """A line where latencies of one net are far apart, which are then no cost of it."""
+    busy = []
+    for own in groups:
+        times = latencies(own.runs)
+        if is_unsteady(times):
+            busy.append(f"{own.name} ({times[0]:.3g} to {times[-1]:.3g} ms)")
+    if not busy:
+        return []
+    return [f"latency: far apart within {some(busy)}: the machine was busy; no mean is shown"]
+
+
 def notes(
     several: Sequence[Multirun],
     ablation: dict[str, Any] | None,
@@ -84,8 +96,10 @@ def notes(
         return lines
     if ablation["metric"] != metric and not why_not:
         lines.append(f"the claim is about {ablation['metric']}, the verdict on {metric}")
+    lines += [_changed(earlier) for earlier in ablation.get("before") or []]
     held = (ablation.get("hold") or {}).get("cost")
-    lines += _held(ablation, groups) if held else _uneven(ablation, groups)
+    lines += _held(ablation, groups) if held else []
+    lines += _uneven(ablation, groups, but=_HELD.get(str(held), ""))
     lines.append(_tuned(ablation, sheaves))
     if ablation.get("scale") == "small":
         lines.append("scale=small: this tests the direction of the claim, not its published value")
@@ -117,6 +131,12 @@ def no_verdict(
     return f"these are runs of several multiruns ({names}); compare one at a time"
 
 
+def _changed(earlier: dict[str, Any]) -> str:
+    what = ", ".join(key for key in earlier if key != "until")
+    day = str(earlier["until"])[:10]
+    return f"changed on {day}, after runs had finished: {what} (ablation.json: before)"
+
+
 def _solved(multirun: Multirun) -> str:
     """The free knob of every arm, and how far it leaves the cost from what is held."""
     arms = [
@@ -145,8 +165,8 @@ def _held(ablation: dict[str, Any], groups: Sequence[Group]) -> list[str]:
     return [f"held constant: {held['cost']}, {off:+.1f} % at most ({worst} against {base.name})"]
 
 
-def _uneven(ablation: dict[str, Any], groups: Sequence[Group]) -> list[str]:
-    """Where nothing was held: how far the costs of two sides of a contrast are apart.
+def _uneven(ablation: dict[str, Any], groups: Sequence[Group], but: str) -> list[str]:
+    """How far the costs of two sides of a contrast are apart, `but` the one that was held.
 
     A side is a mean of arms (positive weights add up to 1), so slopes, rank correlations and
     differences of differences have none.
@@ -160,19 +180,23 @@ def _uneven(ablation: dict[str, Any], groups: Sequence[Group]) -> list[str]:
         if contrast.get("rank") or not two or any(arm not in costs for arm in weights):
             continue
         apart = []
-        for name, title in _NOT_HELD.items():
+        for name, title in _COUNTED.items():
+            if name == but:
+                continue
             one, other = (_mean((w, costs[arm][name]) for arm, w in s.items()) for s in sides)
             off = one / other - 1 if one is not None and other else 0.0
             if abs(off) > _ALIKE:
                 apart.append(f"{100 * abs(off):.1f} % {'more' if off > 0 else 'fewer'} {title}")
-        if apart:
+        *others, last = apart or [""]
+        if last:
             names = [
                 f"the mean of {some(list(side), _MOST_GROUPS)}"
                 if len(side) > 1
                 else next(iter(side))
                 for side in sides
             ]
-            lines.append(f"cost: {names[0]} has {' and '.join(apart)} than {names[1]}")
+            listed = f"{', '.join(others)} and {last}" if others else last
+            lines.append(f"cost: {names[0]} has {listed} than {names[1]}")
     return list(dict.fromkeys(lines))
 
 

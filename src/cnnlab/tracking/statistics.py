@@ -123,11 +123,13 @@ def summary(values: Sequence[float]) -> Summary:
     n = len(values)
     if n == 0:
         raise ValueError("no value to summarise")
-    mean = math.fsum(values) / n
+    mean, most = math.fsum(values) / n, max(abs(value) for value in values)
+    if abs(mean) <= _ROUNDING * most:
+        mean = 0.0
     if n == 1:
         return Summary(n, mean, None, None)
-    sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
-    if sd <= _ROUNDING * max(abs(value) for value in values):
+    sd = math.hypot(*(value - mean for value in values)) / math.sqrt(n - 1)
+    if sd <= _ROUNDING * most:
         return Summary(n, mean, 0.0, None)
     half = _t_quantile((1 + CONFIDENCE) / 2, n - 1) * sd / math.sqrt(n)
     return Summary(n, mean, sd, (mean - half, mean + half))

@@ -144,6 +144,8 @@ def _more_seeds(verdict: "Verdict", unit: _Unit) -> str:
     able = ""
     if verdict.detectable is not None:
         able = f"; {verdict.n} seeds can detect {unit.amount(verdict.detectable)}"
+    if verdict.contrast.rank:
+        return "; more arms could resolve it, more seeds measure the same arms again"
     if verdict.n_to_resolve is not None:
         return f"; about {verdict.n_to_resolve} seeds would resolve an effect of this size{able}"
     if verdict.n < 2:
