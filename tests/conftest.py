@@ -107,6 +107,7 @@ def made_run(tmp_path: Path) -> Callable[..., RunData]:
         name = f"{arm or '-'.join(map(str, (keys or {'net': ''}).values()))}-s{seed}"
         curve = [] if top1 is None else [top1 - 0.1, top1]
         steps, epochs = [16, 32][: len(curve)], [0, 1][: len(curve)]
+        ends = {} if top1 is None else {"test/top1": top1, "time/fit_s": 9.0}
         run = RunData(
             folder=tmp_path / "runs" / study / name,
             status="finished",
@@ -122,9 +123,7 @@ def made_run(tmp_path: Path) -> Callable[..., RunData]:
                 "sizes": {"train": 100, "val": 20, "test": 20},
                 "digest": {"train": "a" * 64, "val": "b" * 64, "test": "c" * 64},
             },
-            metrics={}
-            if top1 is None
-            else {"val/top1": top1, "test/top1": top1, "time/fit_s": 9.0},
+            metrics={} if top1 is None else {"val/top1": top1, **ends},
             results={},
             best={"key": "val/top1", "mode": "max", "value": top1, "epoch": 1, "step": 32},
             tested="best",
@@ -136,7 +135,10 @@ def made_run(tmp_path: Path) -> Callable[..., RunData]:
             parent=None,
             wandb_id=None,
             machine={},
-            history={"val/top1": History(steps, epochs, [1.0, 2.0][: len(curve)], curve)},
+            history={
+                "val/top1": History(steps, epochs, [1.0, 2.0][: len(curve)], curve),
+                **{key: History([32], [1], [2.0], [value]) for key, value in ends.items()},
+            },
             job=None if arm is None else {"name": study, "arm": arm},
         )
         return dataclasses.replace(run, **fields)

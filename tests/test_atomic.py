@@ -37,6 +37,12 @@ def test_an_error_while_writing_keeps_the_old_file_and_leaves_no_other(tmp_path:
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_a_folder_is_no_file(tmp_path: Path):
+    (tmp_path / "report").mkdir()
+    with pytest.raises(UserError, match=r"report: is a folder; name a file"):
+        write_bytes(tmp_path / "report", b"x")
+
+
 def test_json_is_strict(tmp_path: Path):
     write_json(tmp_path / "x" / "a.json", {"a": [float("nan"), 1.5, (float("inf"),)], 2: None})
     text = (tmp_path / "x" / "a.json").read_text()

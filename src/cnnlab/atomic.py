@@ -28,8 +28,10 @@ def replacing(target: Path, needed: int) -> Iterator[Path]:
         needed: bytes that will be written; said when the disk is full.
 
     Raises:
-        UserError: the disk is full.
+        UserError: the disk is full; `target` is a folder.
     """
+    if target.is_dir():
+        raise UserError(f"{target}: is a folder; name a file")
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
@@ -71,7 +73,9 @@ def is_disk_full(error: BaseException, folder: Path, needed: int) -> bool:
             return True
         cause = cause.__cause__ or cause.__context__
     code = re.search(r"os error (\d+)", str(error))  # safetensors, written in Rust
-    return bool(code and int(code[1]) in _FULL) or shutil.disk_usage(folder).free < needed
+    disk = shutil.disk_usage(folder)
+    # What stands for no disk, such as /proc, has none that could be full.
+    return bool(code and int(code[1]) in _FULL) or (disk.total > 0 and disk.free < needed)
 
 
 def disk_full(target: Path, needed: int) -> UserError:

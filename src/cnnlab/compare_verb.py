@@ -13,7 +13,7 @@ from cnnlab.atomic import write_bytes
 from cnnlab.errors import UserError, nearest
 from cnnlab.tracking.compare import compare
 from cnnlab.tracking.comparison import Comparison
-from cnnlab.tracking.find import find
+from cnnlab.tracking.find import TUNING, find
 from cnnlab.tracking.multirun import multiruns
 from cnnlab.tracking.reading import RunData
 from cnnlab.tracking.tables import terminal
@@ -71,15 +71,18 @@ def compare_verb(words: list[str]) -> None:
             except UserError as error:  # nothing finished yet
                 return Text(str(error))
 
-        watch(multiruns(_folders(asked.paths)), draw, console, WATCH_EVERY_S)
+        watch(multiruns(_planned(asked.paths)), draw, console, WATCH_EVERY_S)
         if not _writes(asked):
             return
         runs, comparison = build()
     else:
         runs, comparison = build()
         console.print(terminal(comparison))
-    for line in _write(asked, runs, comparison):
-        console.print(Text(line), soft_wrap=True)  # paths and addresses are copied from here
+    try:
+        for line in _write(asked, runs, comparison):
+            console.print(Text(line), soft_wrap=True)  # paths and addresses are copied from here
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be written ({error.strerror})") from error
 
 
 def _write(asked: argparse.Namespace, runs: list[RunData], comparison: Comparison) -> Iterator[str]:
@@ -125,8 +128,12 @@ def _writes(asked: argparse.Namespace) -> bool:
     return any((*texts, asked.html, asked.collect, asked.wandb_report))
 
 
-def _folders(paths: Sequence[str]) -> list[Path]:
-    return [Path(path) for path in paths if not path.startswith("wandb:")]
+def _planned(paths: Sequence[str]) -> list[Path]:
+    """The folders of multiruns among `paths` and below them; what is tuned belongs to another."""
+    named = [Path(path) for path in paths if not path.startswith("wandb:")]
+    files = [file for path in named for file in sorted(path.rglob("*.json"))]
+    found = [file.parent for file in files if file.name in ("ablation.json", "plan.json")]
+    return [folder for folder in found if folder in named or folder.name != TUNING]
 
 
 class _Parser(argparse.ArgumentParser):

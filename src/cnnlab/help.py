@@ -40,8 +40,9 @@ def options(folder: Path) -> list[str]:
     return choices(file.stem for file in folder.glob("*.yaml"))
 
 
-def _group(folder: Path, most: int = 12) -> str:
+def _group(folder: Path) -> str:
     names = options(folder)
+    most = len(names) if folder.name == "ablation" else 12  # a claim has no other list
     where = "python -m cnnlab models" if folder.name == "model" else f"conf/{folder.name}"
     more = f" ... {len(names)} in all: {where}" if len(names) > most else ""
     return f"  {folder.name + '=':<12}{' | '.join(names[:most])}{more}"

@@ -6,6 +6,7 @@ from scipy import stats
 
 from cnnlab.errors import UserError
 from cnnlab.tracking.compare import compare
+from cnnlab.tracking.reading import History
 
 G1 = [0.900, 0.910, 0.905, 0.920, 0.915]
 G4 = [0.930, 0.925, 0.940, 0.945, 0.935]
@@ -425,11 +426,11 @@ def test_costs_of_the_sides_that_were_not_held_are_said(study):
         return [note for note in compared(runs).notes if note.startswith("cost: ")]
 
     assert said(hold=None) == [
-        "cost: g4 has 10.0 % more parameters than g1",
-        "cost: g32 has 40.0 % fewer parameters and 100.0 % more MACs than the mean of g1, g4",
+        "cost: g4 against g1: 10.0 % more parameters",
+        "cost: g32 against the mean of g1, g4: 40.0 % fewer parameters, 100.0 % more MACs",
     ]
     # The held one has a line of its own; at equal parameters the others may be far apart.
-    assert said() == ["cost: g32 has 100.0 % more MACs than the mean of g1, g4"]
+    assert said() == ["cost: g32 against the mean of g1, g4: 100.0 % more MACs"]
     costs = dict.fromkeys(costs, (1.0, 0.5))
     assert said(hold=None) == []
 
@@ -489,7 +490,7 @@ def test_activations_are_a_cost_too(study):
         groups = run.config["model"]["groups"]
         run.cost |= {"cost/gmacs": 1.0 + 0.1 * groups, "cost/activations_m": 2.0 * groups}
     (said,) = [note for note in compared(runs).notes if note.startswith("cost: ")]
-    assert said == "cost: g4 has 27.3 % more MACs and 300.0 % more activations than g1"
+    assert said == "cost: g4 against g1: 27.3 % more MACs, 4.0 times the activations"
 
 
 def test_latencies_of_one_net_that_are_far_apart_are_no_cost_of_it(made_run):
@@ -524,3 +525,30 @@ def test_a_claim_that_was_changed_after_the_runs_is_said(study):
         "changed on 2026-11-22, after runs had finished: metric, contrasts (ablation.json: before)",
         "changed on 2026-11-23, after runs had finished: claim (ablation.json: before)",
     ]
+
+
+def test_a_file_of_metrics_that_was_cut_is_named_and_changes_no_figure(made_run):
+    runs = [made_run({"model.groups": g}, seed=s) for g in (1, 4) for s in (1, 2)]
+    whole = compared(runs, metric="val/top1")
+    for run in runs:
+        run.tested = "last"
+    same = compared(runs, metric="val/top1")
+    assert not [line for line in same.warnings if "metrics.csv" in line]
+    torn = runs[0].history["val/top1"]
+    runs[0].history["val/top1"] = History(torn.steps[:1], torn.epochs[:1], [1.0], [0.1])
+    runs[3].history = {}
+    cut = compared(runs, metric="val/top1")
+    assert [g.mean for g in cut.groups] == [g.mean for g in whole.groups]
+    (said,) = [line for line in cut.warnings if "metrics.csv" in line]
+    assert runs[0].name in said
+    assert runs[3].name in said
+    assert runs[1].name not in said
+
+
+def test_no_front_without_the_cost(made_run):
+    runs = [made_run({"model.groups": g}) for g in (1, 4)]
+    assert any(
+        note.startswith("no Pareto front: no group has a latency_ms that counts; it is measured")
+        for note in compared(runs, cost="latency_ms").notes
+    )
+    assert not any("Pareto" in note for note in compared(runs, cost="gmacs").notes)

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
+from cnnlab import compare_verb
 from cnnlab.ablation.claim import at_work, claim
 from cnnlab.errors import UserError
 from cnnlab.tracking import watch as watching
@@ -78,7 +79,8 @@ def test_it_goes_on_while_a_launcher_may_try_again_what_failed(multirun, monkeyp
         out = io.StringIO()
         watch(multiruns([multirun]), lambda: Text(""), Console(file=out, width=80), every_s=0)
     assert len(looks) == 3
-    assert "3 of 3 jobs done" in out.getvalue().splitlines()[-1]
+    said = [line for line in out.getvalue().splitlines() if line]
+    assert said == ["3 of 3 jobs done; failed: b-s0", "3 of 3 jobs done"]
 
 
 def test_it_ends_where_nobody_is_at_work_and_no_job_goes_on(multirun, monkeypatch):
@@ -138,3 +140,24 @@ def test_ctrl_c_ends_it(multirun, monkeypatch):
 def test_without_a_plan_there_is_nothing_to_wait_for(tmp_path):
     with pytest.raises(UserError, match=r"--watch: no plan\.json"):
         watch(multiruns([tmp_path]), lambda: Text(""), Console(), every_s=0)
+
+
+def test_a_pipe_ends_with_a_whole_line(multirun, monkeypatch):
+    monkeypatch.setattr(watching.time, "sleep", lambda seconds: None)
+    out = io.StringIO()
+    watch(multiruns([multirun]), lambda: Text("table"), Console(file=out, width=80), every_s=0)
+    assert out.getvalue().splitlines()[-2:] == [
+        "table",
+        "nobody is at work here: repeat the multirun's command to go on",
+    ]
+
+
+def test_multiruns_below_a_folder_are_watched_but_not_their_tuning(tmp_path, monkeypatch):
+    study = tmp_path / "runs" / "study"
+    (study / "tuning").mkdir(parents=True)
+    for folder in (study, study / "tuning"):
+        (folder / "plan.json").write_text(json.dumps({"name": "study", "jobs": []}))
+    seen = []
+    monkeypatch.setattr(compare_verb, "watch", lambda several, *rest: seen.extend(several))
+    compare_verb.compare_verb([str(tmp_path), "--watch"])
+    assert [one.folder for one in seen] == [study]

@@ -23,7 +23,7 @@ from cnnlab.tracking.naming import differing
 from cnnlab.tracking.provenance import meta
 from cnnlab.tracking.published import PublishedEffect, published_effects
 from cnnlab.tracking.reading import RunData
-from cnnlab.tracking.remarks import incomplete, no_verdict, notes, unsteady
+from cnnlab.tracking.remarks import incomplete, no_front, no_verdict, notes, unsteady
 from cnnlab.tracking.settings import Key, Settings, Sheaf, alike_in_paths, buckets, seed_of
 from cnnlab.tracking.statistics import holm, pair, paired_t, sign_flip, summary
 
@@ -101,6 +101,7 @@ def compare(
         ],
         notes=[
             *notes(several, ablation, groups, sheaves, key, by, why_not),
+            *no_front(groups, cost),
             *_direction(key, higher, guessed),
             *([f"ignored: {', '.join(ignored)}"] if ignored else []),
             *own_to_each(groups),

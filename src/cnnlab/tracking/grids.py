@@ -63,8 +63,15 @@ def basis(comparison: Comparison) -> str:
     meta = comparison.meta
     parts = [", ".join(meta.data), "; ".join(meta.hardware)]
     parts.append(f"commit {', '.join(meta.commits)}" if meta.commits else "")
-    parts.append(f"{meta.total_s / 3600:.2g} h in all" if meta.total_s else "")
+    parts.append(f"{running_time(meta.total_s)} in all" if meta.total_s else "")
     return " | ".join(part for part in parts if part)
+
+
+def running_time(seconds: float) -> str:
+    """`12 s`, `3.5 min`, `2.1 h`."""
+    if seconds < 60:
+        return f"{seconds:.2g} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
 
 
 def number(value: float | None, signed: bool = False) -> str:

@@ -125,7 +125,20 @@ def value(run: RunData, metric: str) -> float | None:
     if run.tested == "best" and run.best is not None:
         until = [i for i, step in enumerate(history.steps) if step <= run.best["step"]]
         return _finite(history.values[until[-1]]) if until else None
-    return _finite(history.values[-1])
+    # run.json says it, too, and is whole where metrics.csv was cut.
+    return _finite(run.metrics[metric] if metric in run.metrics else history.values[-1])
+
+
+def is_cut(run: RunData) -> bool:
+    """Whether metrics.csv of a finished run lacks what run.json says was written last."""
+    return run.wandb is None and any(
+        not (known := run.history.get(key)) or not _same(known.values[-1], last)
+        for key, last in run.metrics.items()
+    )
+
+
+def _same(mine: float, theirs: float | None) -> bool:
+    return theirs is None or mine == theirs or not math.isfinite(mine)
 
 
 UNSTEADY = 2.0

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from cnnlab.tracking.comparison import Group, LeftOut
-from cnnlab.tracking.metric import is_about, is_unsteady, latencies
+from cnnlab.tracking.metric import is_about, is_cut, is_unsteady, latencies
 from cnnlab.tracking.multirun import Multirun, became
 from cnnlab.tracking.naming import shown, some
 from cnnlab.tracking.reading import RunData
@@ -36,12 +36,15 @@ def incomplete(
     for reason, outs in buckets(left_out, lambda out: out.reason).items():
         named = [f"{out.group}{_seed(out.run)}" for out in outs]
         lines.append(f"left out ({reason}): {some(named)}")
+    cut = [run.name for group in groups for run in group.runs if is_cut(run)]
+    if cut:
+        lines.append(f"metrics.csv ends before its run did: {some(cut)}: curves are not whole")
     found = {run.folder.resolve() for run in runs}
     names = {g.name for g in groups}
-    for multirun in several:
+    for multirun, name in zip(several, _told_apart(several), strict=True):
         missing = [job.folder for job in multirun.jobs if job.folder.resolve() not in found]
         for reason, folders in buckets(missing, became).items():
-            lines.append(f"{reason}: {some([f.name for f in folders])} of {multirun.name}")
+            lines.append(f"{reason}: {some([f.name for f in folders])} of {name}")
         if by is not None:
             continue
         of_two = [a for a in multirun.arms if any(n.startswith(f"{a} (") for n in names)]
@@ -52,7 +55,7 @@ def incomplete(
             )
         empty = [a for a in multirun.arms if a not in names and a not in of_two]
         if empty and multirun.ablation is not None:
-            lines.append(f"no run that counts: {some(empty)} of {multirun.name}")
+            lines.append(f"no run that counts: {some(empty)} of {name}")
     return lines
 
 
@@ -66,6 +69,14 @@ def unsteady(groups: Sequence[Group]) -> list[str]:
     if not busy:
         return []
     return [f"latency: far apart within {some(busy)}: the machine was busy; no mean is shown"]
+
+
+def no_front(groups: Sequence[Group], cost: str) -> list[str]:
+    """A line where there is no Pareto front because nobody knows the cost."""
+    if any(own.cost[cost] is not None for own in groups):
+        return []
+    alone = "; it is measured where one job runs at a time" * (cost == "latency_ms")
+    return [f"no Pareto front: no group has a {cost} that counts{alone}"]
 
 
 def notes(
@@ -127,8 +138,14 @@ def no_verdict(
         )
     if by is not None:
         return f"the groups of --by {by} are not the ablation's arms"
-    names = some([m.name for m in several])
+    names = some(_told_apart(several))
     return f"these are runs of several multiruns ({names}); compare one at a time"
+
+
+def _told_apart(several: Sequence[Multirun]) -> list[str]:
+    """Their names; with the folder where two have one name."""
+    names = [m.name for m in several]
+    return [f"{m.name} in {m.folder}" if names.count(m.name) > 1 else m.name for m in several]
 
 
 def _changed(earlier: dict[str, Any]) -> str:
@@ -186,17 +203,19 @@ def _uneven(ablation: dict[str, Any], groups: Sequence[Group], but: str) -> list
             one, other = (_mean((w, costs[arm][name]) for arm, w in s.items()) for s in sides)
             off = one / other - 1 if one is not None and other else 0.0
             if abs(off) > _ALIKE:
-                apart.append(f"{100 * abs(off):.1f} % {'more' if off > 0 else 'fewer'} {title}")
-        *others, last = apart or [""]
-        if last:
+                apart.append(
+                    f"{1 + off:.1f} times the {title}"
+                    if off > 1
+                    else f"{100 * abs(off):.1f} % {'more' if off > 0 else 'fewer'} {title}"
+                )
+        if apart:
             names = [
                 f"the mean of {some(list(side), _MOST_GROUPS)}"
                 if len(side) > 1
                 else next(iter(side))
                 for side in sides
             ]
-            listed = f"{', '.join(others)} and {last}" if others else last
-            lines.append(f"cost: {names[0]} has {listed} than {names[1]}")
+            lines.append(f"cost: {names[0]} against {names[1]}: {', '.join(apart)}")
     return list(dict.fromkeys(lines))
 
 

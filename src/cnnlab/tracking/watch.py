@@ -4,7 +4,8 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console, RenderableType
@@ -44,12 +45,14 @@ def watch(
         UserError: none has a plan.
     """
     if not any(multirun.jobs for multirun in map(_stage, several)):
-        raise UserError("--watch: no plan.json in these folders; only a multirun can be watched")
+        raise UserError(
+            "--watch: no plan.json in or below these folders: no multirun is there, or not yet"
+        )
     body: RenderableType = Text("")
     known: dict[Path, str] = {}
     idle = 0
     try:
-        with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
+        with _display(console) as show:
             while True:
                 before, stages = known, [_stage(multirun) for multirun in several]
                 folders = [job.folder for multirun in stages for job in multirun.jobs]
@@ -60,7 +63,7 @@ def watch(
                 said = ("tuning: " if tuning else "") + progress(known)
                 if known != before and not console.is_terminal:
                     console.print(Text(said))
-                live.update(Lines(Text(said, style="bold"), body), refresh=True)
+                show(said, body)
                 at_work = any(map(launching, [*several, *stages])) or any(map(_claimed, folders))
                 idle = 0 if at_work else idle + 1
                 if len(done(known)) == len(folders) and idle and not tuning:
@@ -71,6 +74,22 @@ def watch(
         console.print(Text("nobody is at work here: repeat the multirun's command to go on"))
     except KeyboardInterrupt:
         console.print(Text("stopped watching; the multirun is not touched"))
+
+
+@contextmanager
+def _display(console: Console) -> Iterator[Callable[[str, RenderableType], None]]:
+    """Redraws head and body on a terminal; elsewhere the last body is printed at the end, once."""
+    if console.is_terminal:
+        with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
+            yield lambda said, body: live.update(
+                Lines(Text(said, style="bold"), body), refresh=True
+            )
+        return
+    last: list[RenderableType] = []
+    try:
+        yield lambda said, body: last.__setitem__(slice(None), [body])
+    finally:
+        console.print(*last)
 
 
 def launching(multirun: Multirun) -> bool:

@@ -62,6 +62,15 @@ def test_names_are_cut_in_the_middle():
     assert text.endswith("ps=32")
 
 
+def test_names_that_would_read_alike_show_where_they_differ():
+    names = [f"width=4 data={data} max_epochs=1" for data in ("digits", "fashion_mnist", "cifar10")]
+    shown = [cut(name, 150, names) for name in names]
+    assert len({*shown}) == 3
+    assert all(len(text) <= 19 for text in shown)
+    assert [name[:11] for name in shown] == ["…data=digit", "…data=fashi", "…data=cifar"]
+    assert cut(names[0], 150) == cut(names[1], 150) == "width=4 d…_epochs=1"
+
+
 def test_front_is_that_of_every_pair(study):
     comparison = study()
     for cost, higher in itertools.product(COSTS, (True, False)):

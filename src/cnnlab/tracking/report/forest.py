@@ -70,9 +70,10 @@ def forest(
     parts.append(bottom(axis, top, base, title, 8 if width >= _SIDE_BY_SIDE else 5))
     parts.append(tag("line", x1=zero, x2=zero, y1=top - 4, y2=base, class_="zero"))
     parts += _sides(sides, zero)
+    labels = [row.label for row in rows]
     for place, row in enumerate(rows):
         y = top + tall * place + above + 13
-        own = [_name(row, beside, named, y, width), *_effect(row, axis, y)]
+        own = [_name(row, beside, named, y, width, labels), *_effect(row, axis, y)]
         if row.published is not None:
             x = axis(row.published)
             own.append(tag("path", d=f"M{x:.1f} {y - 7:.1f}l6.5 -10h-13Z", class_="published"))
@@ -111,12 +112,15 @@ def _sides(words: tuple[str, str], zero: float) -> list[Html]:
     return found
 
 
-def _name(row: Row, beside: bool, named: bool, y: float, width: int) -> Html | None:
+def _name(
+    row: Row, beside: bool, named: bool, y: float, width: int, among: Sequence[str]
+) -> Html | None:
     if not named:
         return None
     high = y + 5 if beside else y - 13
     room = 200.0 if beside else width - 20 - CHARACTER * len(row.text)
-    label = tag("text", tag("title", row.label), cut(row.label, room), x=4, y=high, class_="name")
+    short = cut(row.label, room, among)
+    label = tag("text", tag("title", row.label), short, x=4, y=high, class_="name")
     text = tag("text", row.text, x=width - 4, y=high, text_anchor="end", class_="figure")
     return tag("g", label, text)
 

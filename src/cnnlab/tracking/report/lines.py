@@ -50,7 +50,7 @@ def lines(key: str, curves: Sequence[Curve], looks: Mapping[str, Look], width: i
         label = tag(
             "text",
             tag("title", curve.group),
-            cut(curve.group, room - 22),
+            cut(curve.group, room - 22, [other.group for other in named]),
             x=last + 20,
             y=high + 4,
             class_="name",

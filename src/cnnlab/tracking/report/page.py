@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 
 from cnnlab.tracking.comparison import Comparison
-from cnnlab.tracking.grids import COST_TITLES
+from cnnlab.tracking.grids import COST_TITLES, running_time
 from cnnlab.tracking.report import tables
 from cnnlab.tracking.report.answer import answer, heading, questions
 from cnnlab.tracking.report.charts import costs, curves, differences
@@ -130,15 +130,10 @@ def _basis(comparison: Comparison) -> Html | None:
         "code": ", ".join(meta.commits) + (" (+: files differed)" * ("+" in "".join(meta.commits))),
         "hardware": "; ".join(meta.hardware),
         "when": when if meta.started else "",
-        "running time": _duration(meta.total_s) if meta.total_s else "",
+        "running time": f"{running_time(meta.total_s)} in all" if meta.total_s else "",
     }
     rows = [join([tag("dt", key), tag("dd", text)]) for key, text in facts.items() if text]
     return _section("basis", "How it was run", tag("dl", rows, class_="basis"))
-
-
-def _duration(seconds: float) -> str:
-    hours = seconds / 3600
-    return f"{hours:.1f} h in all" if hours >= 1 else f"{seconds / 60:.1f} min in all"
 
 
 def _runs(comparison: Comparison, own: Mapping[str, Look]) -> Html | None:
