@@ -44,8 +44,9 @@ def test_what_one_multirun_is_about_excuses_nothing_in_another(made_run, tmp_pat
             runs.append(run)
         (folder / "plan.json").write_text(json.dumps({"name": study, "metric": None, "jobs": jobs}))
     assert compared(runs[:2]).warnings == compared(runs[2:]).warnings == []
-    (line,) = compared(runs).warnings
-    assert line.startswith("length: trainer.max_epochs 9 in b9; 2 in ")
+    length, net = compared(runs).warnings
+    assert length.startswith("length: trainer.max_epochs 9 in b9; 2 in ")
+    assert net.startswith("net: model.groups ")
 
 
 def test_what_only_differs_between_two_commands_of_a_grid_is_not_on_purpose(made_run, tmp_path):

@@ -215,6 +215,13 @@ def test_by_one_key_other_keys_must_be_balanced(made_run):
     assert line == "recipe: optimizer.lr 0.1 in groups=4; [0.1,0.2] in groups=1"
 
 
+def test_by_one_key_a_group_of_several_nets_is_named(made_run):
+    nets = [(1, 2), (4, 2), (1, 9)]
+    runs = [made_run({"model.groups": g, "trainer.max_epochs": n}) for g, n in nets]
+    (line,) = lines(runs, purpose={"trainer.max_epochs"}, by="max_epochs")
+    assert line.startswith("net: model.groups [1,4] in max_epochs=2; 1 in max_epochs=9")
+
+
 def test_what_an_older_record_lacks_is_not_unfair(made_run):
     old, new = two(made_run)
     del old.config["tested"], old.config["trainer"]["precision"]

@@ -17,6 +17,7 @@ _KINDS = {
         *("trainer.max_epochs", "trainer.max_steps", "trainer.limit_train_batches"),
         *("trainer.overfit_batches", "data.fraction"),
     ),
+    "net": ("model", "head"),
     "precision": ("trainer.precision",),
     "weights": ("model.weights",),
     "tested checkpoint": ("tested",),
