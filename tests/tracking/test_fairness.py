@@ -219,7 +219,7 @@ def test_by_one_key_a_group_of_several_nets_is_named(made_run):
     nets = [(1, 2), (4, 2), (1, 9)]
     runs = [made_run({"model.groups": g, "trainer.max_epochs": n}) for g, n in nets]
     (line,) = lines(runs, purpose={"trainer.max_epochs"}, by="max_epochs")
-    assert line.startswith("net: model.groups [1,4] in max_epochs=2; 1 in max_epochs=9")
+    assert line == "net: model.groups 1 in max_epochs=9; [1,4] in max_epochs=2"
 
 
 def test_what_an_older_record_lacks_is_not_unfair(made_run):
