@@ -48,9 +48,9 @@ def tune_verb(words: list[str], command: Sequence[str] | None = None) -> int:
     if needs_hydra(words):
         raise UserError("tune: takes no options of Hydra's; what is searched stands in space={...}")
     own, typed = _sorted(words)
+    search, jobs = _search(own, typed)
     if find_spec("optuna") is None:
         raise UserError("tune: optuna is not installed: pip install -e '.[tune]'")
-    search, jobs = _search(own, typed)
     from cnnlab.ablation.launch import TRAIN
     from cnnlab.ablation.search import search_on
 
