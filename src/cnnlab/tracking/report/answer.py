@@ -77,7 +77,9 @@ def _asked(comparison: Comparison) -> str:
 
 def _line(verdict: "Verdict", comparison: Comparison) -> Html:
     unit = _unit(verdict, comparison)
-    effects = [f"measured {unit.change(verdict.estimate)}"]
+    sure = [f"95 % {unit.between(verdict.interval)}"] if verdict.interval else []
+    known = ", ".join([*sure, f"n = {verdict.n}"])
+    effects = [f"measured {unit.change(verdict.estimate)} ({known})"]
     if verdict.published is not None:
         effects.append(f"published {unit.change(verdict.published)}")
     if verdict.n_to_resolve is not None:
