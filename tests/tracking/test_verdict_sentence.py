@@ -95,7 +95,7 @@ TWO_BY_TWO = {"a": 1, "b": -1, "c": -1, "d": 1}
         (SLOPE, -0.004, "the metric worsens by 0.40 points a step over a, b, c"),
         (TWO_BY_TWO, 0.004, "a - b lies 0.40 points above c - d"),
         (TWO_BY_TWO, -0.004, "a - b lies 0.40 points below c - d"),
-        ({"a": -1, "b": 0.5, "c": 0.5}, -0.004, "- a + 0.5 b + 0.5 c is -0.40 points"),
+        ({"a": -1, "b": 0.5, "c": 0.5}, -0.004, "the mean of b, c is worse than a by 0.40 points"),
         ({"a": 1, "b": -2, "c": 1}, 0.00001, "a - 2 b + c is 0.001 points"),
     ],
 )  # fmt: skip
@@ -125,3 +125,13 @@ def test_shares_are_known_by_their_last_word():
     assert is_share("val/miou")
     assert not is_share("val/loss")
     assert not is_share("cost/gmacs")
+
+
+def test_means_of_arms_are_held_against_one_another():
+    third = 0.3333333333
+    weights = {"a": third, "b": third, "c": third, "d": -0.5, "e": -0.5}
+    words = say(contrast=Contrast("x", weights, "positive"), estimate=0.02)
+    assert words.startswith("supported: the mean of a, b, c beats the mean of d, e by 2.00 points")
+    weights = {"a": 1.0, "d": -0.25, "e": -0.75}  # no mean
+    words = say(contrast=Contrast("x", weights, "positive"), estimate=0.02)
+    assert words.startswith("supported: a - 0.25 d - 0.75 e is 2.00 points")

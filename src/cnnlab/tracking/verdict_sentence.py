@@ -76,16 +76,16 @@ def _finding(
     size = unit.amount(abs(estimate))
     if contrast.rank:
         return f"Spearman's correlation over {len(arms)} arms is {estimate:.2f}", False
-    if weights == [1, -1]:
+    if pair := _two_means(contrast):
         if estimate == 0:
-            return f"{arms[0]} and {arms[1]} are equal in the mean", False
+            return f"{pair[0]} and {pair[1]} are equal in the mean", False
         if better is None:
             verb = "is above {} by {}" if estimate > 0 else "is below {} by {}"
         elif resolved:
             verb = "beats {} by {}" if better else "is worse than {} by {}"
         else:
             verb = "is ahead of {} by {}" if better else "is behind {} by {}"
-        return f"{arms[0]} {verb.format(arms[1], size)}", estimate < 0
+        return f"{pair[0]} {verb.format(pair[1], size)}", estimate < 0
     if estimate and _is_slope(contrast):
         over = f"a step over {', '.join(arms)}"
         if better is None:
@@ -106,6 +106,20 @@ def _finding(
         if w
     )
     return f"{terms.removeprefix('+ ')} is {unit.amount(estimate)}", False
+
+
+def _two_means(contrast: "Contrast") -> tuple[str, str] | None:
+    """The arms, or means of arms, of which the one is held against the other; None: neither."""
+    sides = [{a: abs(w) for a, w in contrast.weights.items() if w * sign > 0} for sign in (1, -1)]
+    if not all(
+        side and all(math.isclose(w, 1 / len(side), rel_tol=1e-6) for w in side.values())
+        for side in sides
+    ):
+        return None
+    one, other = (
+        next(iter(side)) if len(side) == 1 else f"the mean of {', '.join(side)}" for side in sides
+    )
+    return one, other
 
 
 def _is_slope(contrast: "Contrast") -> bool:
