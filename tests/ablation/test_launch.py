@@ -244,7 +244,7 @@ def test_a_second_ctrl_c_kills(study, wait_for):
 def test_outdated_runs_are_refused_kept_or_run_again(study, capsys, monkeypatch, what):
     monkeypatch.setenv("FAKE_COMMIT", "1111111aaa")
     commit = {"commit": "1111111aaa"}
-    monkeypatch.setattr("cnnlab.ablation.launch.git", lambda: commit)
+    monkeypatch.setattr("cnnlab.ablation.code_version.git", lambda: commit)
     assert study.launch() == 0
     if what == "config":
         study.identities["b-s1"] = "another"
@@ -271,6 +271,46 @@ def test_outdated_runs_are_refused_kept_or_run_again(study, capsys, monkeypatch,
     assert study.launch() == 0  # and now nothing is outdated
 
 
+def test_uncommitted_edits_are_other_code(study, monkeypatch, capsys):
+    now = {"commit": "1111111aaa", "diff": "eeeeeee0"}
+    monkeypatch.setattr("cnnlab.ablation.code_version.git", lambda: now)
+    monkeypatch.setenv("FAKE_COMMIT", "1111111aaa")
+    plan = study.plan()
+    how = {"jobs": 1, "keep": "all", "command": FAKE}
+    for job, diff in zip(plan.jobs[:3], (None, "", "eeeeeee0"), strict=True):
+        monkeypatch.delenv("FAKE_DIFF", raising=False)
+        if diff is not None:  # else it was recorded before it was kept: the commit has to do
+            monkeypatch.setenv("FAKE_DIFF", diff)
+        now["diff"] = diff or None
+        assert launch(replace(plan, jobs=[job]), stale=None, **how) == 0
+    three = replace(plan, jobs=plan.jobs[:3])
+    said = r"1 of other uncommitted edits \(1111111; now 1111111\+eeeeeee\); allowed: keep"
+    with pytest.raises(UserError, match=said):
+        launch(three, stale=None, **how)
+    assert launch(three, stale="keep", **how) == 0
+    now["diff"] = None
+    said = r"1 of other uncommitted edits \(1111111\+eeeeeee; now 1111111\), of seeds or arms left"
+    with pytest.raises(UserError, match=said):
+        launch(replace(plan, jobs=plan.jobs[1:2], others=plan.jobs[2:3]), stale=None, **how)
+
+
+def test_code_that_changes_on_the_way_starts_nothing_more(study, monkeypatch, capsys):
+    monkeypatch.setenv("FAKE_COMMIT", "1111111aaa")
+
+    def git() -> dict:
+        over = study.trace()["a-s2 epoch 1"]
+        return {"commit": "2222222bbb" if over else "1111111aaa", "diff": None}
+
+    monkeypatch.setattr("cnnlab.ablation.code_version.git", git)
+    assert study.launch(jobs=1) == 1
+    said = capsys.readouterr().out
+    assert said.count("code changed since the launch (commit 1111111 -> 2222222): 2 jobs not") == 1
+    assert study.trace() == {key: n for key, n in DONE_ONCE.items() if key.startswith("a-")}
+    monkeypatch.setenv("FAKE_COMMIT", "2222222bbb")
+    assert study.launch(jobs=1, stale="keep") == 0
+    assert study.trace() == DONE_ONCE
+
+
 def test_runs_of_other_seeds_and_another_config_are_refused_or_named(study, capsys):
     plan = study.plan()
     plan = replace(plan, jobs=plan.jobs[1:2], others=plan.jobs[:1])  # a-s2 now, a-s1 before
@@ -278,13 +318,13 @@ def test_runs_of_other_seeds_and_another_config_are_refused_or_named(study, caps
     record = study.folder / "a-s1" / "run.json"
     record.parent.mkdir(parents=True)
     record.write_text(json.dumps({"status": "finished", "identity": "another"}))
-    with pytest.raises(UserError, match=r"1 of other seeds of another config \(a-s1\); allowed: k"):
+    with pytest.raises(UserError, match=r"1 of another config \(a-s1\), of seeds or arms left"):
         launch(plan, stale=None, **how)
     assert not study.trace()
     for stale in ("rerun", "keep"):
         assert launch(plan, stale=stale, **how) == 0
         said = capsys.readouterr().out
-        assert "1 of other seeds are of another config and stay as they are: a-s1" in said
+        assert "code and stay as they are: a-s1; stale=rerun with seed=1 and arms a" in said
     assert json.loads(record.read_text())["identity"] == "another"
     record.write_text(json.dumps({"status": "finished", "identity": plan.others[0].identity}))
     assert launch(plan, stale=None, **how) == 0

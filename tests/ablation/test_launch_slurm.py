@@ -4,17 +4,22 @@ import importlib.util
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from submitit.core.utils import DelayedSubmission
 
 from cnnlab.ablation.attempt import Order
+from cnnlab.ablation.code_version import Code
+from cnnlab.ablation.display import Lines
 from cnnlab.ablation.job import Job, Plan
 from cnnlab.ablation.job_state import read_state
 from cnnlab.ablation.launch import launch
 from cnnlab.ablation.local_pool import AT_ONCE
+from cnnlab.ablation.multirun import Multirun
 from cnnlab.ablation.slurm_pool import NodeAttempt, SlurmPool
+from cnnlab.ablation.stops import Stops
 from cnnlab.errors import UserError
 from tests.ablation.studies import FAKE
 
@@ -74,6 +79,47 @@ def test_before_its_time_is_up_a_job_stops_and_is_submitted_again(tmp_path, monk
     assert (tmp_path / "trace").read_text().split("\n")[:4] == [
         *("a-s1 started", "a-s1 epoch 0", "a-s1 resumed", "a-s1 epoch 1")
     ]
+
+
+class Queue:
+    """Stands for the scheduler: the jobs' turn comes at once."""
+
+    look_s, free = 0.0, 9
+
+    def __init__(self) -> None:
+        self._codes: list[tuple[Job, int]] = []
+
+    @property
+    def running(self) -> list[Job]:
+        return [job for job, _ in self._codes]
+
+    def start(self, orders: Sequence[Order]) -> None:
+        self._codes = [(order.job, NodeAttempt(order)()) for order in orders]
+
+    def ended(self) -> list[tuple[Job, int]]:
+        over, self._codes = self._codes, []
+        return over
+
+    def stop(self) -> None: ...
+    def kill(self) -> None: ...
+
+
+@pytest.mark.parametrize("stale", [None, "keep"])
+def test_a_job_that_finds_other_code_when_its_turn_comes(tmp_path, monkeypatch, capsys, stale):
+    plan = a_plan(tmp_path / "study")
+    commits = iter(["1111111aaa"])  # when they were submitted
+    monkeypatch.setattr(
+        "cnnlab.ablation.code_version.git", lambda: {"commit": next(commits, "2222222bbb")}
+    )
+    code = Code("1111111aaa", "")
+    orders = {
+        job.name: Order("study", job, FAKE, {}, code, stale, "all", 0.0) for job in plan.jobs
+    }
+    multirun = Multirun(plan, Queue(), orders, {}, Lines())
+    multirun.run(Stops())
+    changed = "code changed since the launch (commit 1111111 -> 2222222): 2 jobs not started"
+    assert (changed in capsys.readouterr().out) is (stale is None)
+    assert (tmp_path / "trace").exists() is (stale == "keep")
 
 
 @pytest.mark.parametrize(("exclusive", "alone"), [({"exclusive": True}, True), ({}, False)])

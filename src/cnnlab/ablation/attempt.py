@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Self
 
 from cnnlab.ablation.claim import claim
+from cnnlab.ablation.code_version import Code, changed_since
 from cnnlab.ablation.job import FOLDER, JOB, Job, job_variables
 from cnnlab.ablation.job_state import LOG, OUTCOME, JobState, read_state
 from cnnlab.atomic import write_json
@@ -25,6 +26,8 @@ from cnnlab.tracking.redact import Redactor
 
 ELSEWHERE = 75
 """Exit code of an attempt that found the job in another process's hands (sysexits: try again)."""
+CODE_CHANGED = 76
+"""Of one that was queued at the launch, and found other code when its turn came."""
 STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SIGTERM)
 """Exit codes of a `train.py` that was told to stop."""
 STALE = ".stale"
@@ -41,7 +44,7 @@ class Order:
         multirun: the plan's name.
         command: what runs a job, before its words.
         variables: of the environment, beside those of whoever attempts it.
-        commit: of the code now; None: unknown.
+        code: at the launch; None: unknown.
         stale: `rerun` moves an outdated run aside first, `keep` counts it where it is finished.
         keep: one of `KEEP`.
         began: when the multirun was launched, by the disk's clock (`disk_time`).
@@ -51,7 +54,7 @@ class Order:
     job: Job
     command: list[str]
     variables: dict[str, str]
-    commit: str | None
+    code: Code | None
     stale: str | None
     keep: str
     began: float
@@ -61,13 +64,17 @@ class Order:
 
         The launcher refuses such runs before it starts; this one came since, by somebody else.
         """
-        return self.stale is None and state.other_config(self.job)
+        return self.stale is None and state.outdated(self.job, self.code)
 
     def settled(self, state: JobState) -> bool:
         """Whether there is nothing to attempt: finished, failed since the launch, or refused."""
-        again = self.stale == "rerun" and state.outdated(self.job, self.commit)
+        again = self.stale == "rerun" and state.outdated(self.job, self.code)
         finished = state.status == "finished" and not again
         return finished or state.failed_since(self.began) or self.refuses(state)
+
+    def code_changed(self) -> str:
+        """How the code differs from that of the launch, so that nothing may start; "": it may."""
+        return "" if self.stale == "keep" else changed_since(self.code)
 
     def to_json(self) -> str:
         """One line."""
@@ -76,8 +83,9 @@ class Order:
     @classmethod
     def from_json(cls, text: str) -> Self:
         values = json.loads(text)
-        job = Job(**values.pop("job"))
-        return cls(job=replace(job, folder=Path(job.folder)), **values)
+        job, code = Job(**values.pop("job")), values.pop("code")
+        job = replace(job, folder=Path(job.folder))
+        return cls(job=job, code=None if code is None else Code(**code), **values)
 
 
 class Attempt:
@@ -202,7 +210,7 @@ def make_ready(order: Order) -> None:
     """
     job, state = order.job, read_state(order.job.folder)
     other = state.other_config(job)  # such a run cannot be continued
-    if other or (order.stale == "rerun" and state.outdated(job, order.commit)):
+    if other or (order.stale == "rerun" and state.outdated(job, order.code)):
         move_aside(job.folder)
         state = JobState("new")
     job.folder.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from cnnlab.ablation.attempt import Attempt, Order
+from cnnlab.ablation.attempt import CODE_CHANGED, Attempt, Order
 from cnnlab.ablation.job import Job, Plan
 from cnnlab.ablation.local_pool import AT_ONCE
 from cnnlab.errors import UserError, nearest
@@ -41,7 +41,9 @@ class NodeAttempt:
         self._attempt: Attempt | None = None
 
     def __call__(self) -> int:
-        """The exit code of `train.py`, or `ELSEWHERE`."""
+        """The exit code of `train.py`, `ELSEWHERE` or `CODE_CHANGED`."""
+        if self._order.code_changed():  # it may have waited for days
+            return CODE_CHANGED
         self._attempt = Attempt(self._order)
         return self._attempt.run()
 
