@@ -13,6 +13,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from omegaconf import OmegaConf
@@ -23,6 +24,8 @@ from cnnlab.ablation.launch import launch
 from cnnlab.ablation.plan_files import earlier_jobs, write_plan
 from cnnlab.config import compose
 from cnnlab.errors import UserError
+from cnnlab.tracking.collect import collect
+from cnnlab.tracking.find import find
 from cnnlab.tracking.identity import identity
 from tests.ablation.studies import DONE_ONCE, FAKE, ROW_A, ROW_B, table
 
@@ -86,6 +89,40 @@ def test_later_commands_leave_what_other_arms_were_tuned_to(study):
     write_plan(replace(plan, jobs=plan.jobs[:2], ablation={"claim": "x"}), None)
     told = json.loads((study.folder / "ablation.json").read_text())["tuned"]
     assert told["arms"] == {"b": {"point": 2}}
+
+
+def test_what_runs_were_judged_by_stays_when_it_is_changed(study, tmp_path, capsys):
+    path = study.folder / "ablation.json"
+    plan = study.plan()
+    plan = replace(plan, jobs=plan.jobs[:1])
+    how = {"jobs": 1, "stale": None, "keep": "all", "command": FAKE}
+    signs = [[{"name": "a - b", "expect": sign}] for sign in ("positive", "negative")]
+    claims = [
+        {"claim": "a beats b", "metric": "test/top1", "baseline": "b", "contrasts": signs[0]},
+        {"claim": "b beats a", "metric": "test/top1", "baseline": "b", "contrasts": signs[1]},
+        {"claim": "b beats a", "metric": "test/top1", "baseline": "b", "contrasts": signs[1]},
+        {"claim": "b beats a", "metric": "test/top5", "baseline": "a", "contrasts": signs[1]},
+    ]
+    write_plan(replace(plan, ablation=claims[1]), None)  # and no run has finished yet
+    said = []
+    for number, claim in enumerate(claims):
+        arms = {name: [] for name in "abc"[: number + 1]}  # arms may be added
+        assert launch(replace(plan, ablation=claim | {"arms": arms}), **how) == 0
+        said += re.findall(r"^changed   (.*) of the abl", capsys.readouterr().out, re.MULTILINE)
+    assert said == ["claim, contrasts", "metric, baseline"]
+    stored = json.loads(path.read_text())
+    assert stored["contrasts"] == signs[1]
+    until = [datetime.strptime(one.pop("until"), "%Y-%m-%dT%H:%M:%SZ") for one in stored["before"]]
+    assert stored["before"] == [
+        {"claim": "a beats b", "contrasts": signs[0]},
+        {"metric": "test/top1", "baseline": "b"},
+    ]
+    now = datetime.now(UTC).replace(tzinfo=None)
+    assert all(0 <= (now - when).total_seconds() < 60 for when in until)
+    shared = tmp_path / "shared"
+    collect(find([study.folder]), shared, warn=lambda text: None)
+    collected = json.loads((shared / "ablation.json").read_text())
+    assert collected["before"] == json.loads(path.read_text())["before"]
 
 
 def test_a_cost_may_be_the_metric(study, capsys):

@@ -112,9 +112,7 @@ def test_a_job_that_finds_other_code_when_its_turn_comes(tmp_path, monkeypatch, 
         "cnnlab.ablation.code_version.git", lambda: {"commit": next(commits, "2222222bbb")}
     )
     code = Code("1111111aaa", "")
-    orders = {
-        job.name: Order("study", job, FAKE, {}, code, stale, "all", 0.0) for job in plan.jobs
-    }
+    orders = {job.name: Order("study", job, FAKE, {}, code, stale, "all", 0.0) for job in plan.jobs}
     multirun = Multirun(plan, Queue(), orders, {}, Lines())
     multirun.run(Stops())
     changed = "code changed since the launch (commit 1111111 -> 2222222): 2 jobs not started"

@@ -4,6 +4,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -192,6 +193,13 @@ def test_arms_that_come_later_leave_what_was_chosen(lab):
     assert lab.run() == 0
     assert lab.used() == {"one": 0.1, "two": 0.05}
     assert lab.trace() == TUNING
+
+
+def test_what_earlier_commands_ran_of_other_arms_is_not_lost_by_tuning(lab):
+    planned = lab.planned(["one"])
+    job = Job("two", 1, [], lab.folder / "two-s1", "of two", None)
+    planned = replace(planned, plan=replace(planned.plan, others=[job]))
+    assert planned.with_arms(planned.arms, {}).plan.others == [job]
 
 
 def test_another_search_is_no_silent_one(lab):

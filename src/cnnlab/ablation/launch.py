@@ -92,7 +92,8 @@ def launch(
             trim(job.folder, keep)  # a kill may have come between its end and this
     alone = slurm is None and _times(plan) is not None
     with at_work(plan.folder, alone=alone), Stops() as stops, display() as shown:
-        write_plan(plan, None if code is None else code.commit)
+        if said := write_plan(plan, None if code is None else code.commit):
+            shown.say(said)
         shown.say(_beginning(plan, list(finished), jobs if slurm is None else None))
         multirun = Multirun(plan, pool, orders, finished, shown)
         multirun.run(stops)
