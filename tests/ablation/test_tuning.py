@@ -12,6 +12,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from cnnlab.ablation.arm import Arm
+from cnnlab.ablation.choice import Choice, Tried
 from cnnlab.ablation.command import multirun
 from cnnlab.ablation.costs import Costs
 from cnnlab.ablation.definition import Ablation
@@ -111,7 +112,9 @@ def test_each_arm_counts_with_its_best_on_val_and_a_repeat_chooses_nothing(
     assert lab.trace() == TUNING | COUNTED
     said = capsys.readouterr().out
     assert "optimizer.lr in {0.05, 0.1} by val/top1, 1 seed (1000)" in said
-    assert "tuned     two: optimizer.lr=0.1; tried optimizer.lr=0.05 0.7000, " in said
+    assert (
+        "two: optimizer.lr=0.1 (at the edge of the grid); tried optimizer.lr=0.05 0.7000, " in said
+    )
     records = {p.parent.name: json.loads(p.read_text()) for p in lab.folder.rglob("run.json")}
     rates = {"one": "optimizer.lr=0.05", "two": "optimizer.lr=0.1"}
     for name in COUNTED:
@@ -156,6 +159,29 @@ def test_of_equals_the_first_counts_and_that_is_said(lab, capsys):
     assert lab.run() == 0  # all have 0.5
     assert lab.used() == {"one": 0.05, "two": 0.05}
     assert "as good: optimizer.lr=0.1; the first in the file counts" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("values", "chosen", "edge"),
+    [
+        ([0.1, 0.2, 0.4], 0.1, True),
+        ([0.2, 0.4, 0.1], 0.1, True),
+        ([0.1, 0.2, 0.4], 0.4, True),
+        ([0.1, 0.2, 0.4], 0.2, False),
+        ([1, 2], 2, True),
+        ([0.1], 0.1, False),
+        ([None, 0.1], 0.1, False),
+        ([None, 0.1, 0.2], None, False),
+        (["a", "b"], "b", False),
+        ([False, True], True, False),
+    ],
+)
+def test_a_choice_at_the_edge_of_its_grid_is_said(values, chosen, edge):
+    """The best value may lie beyond it."""
+    tried = [Tried({"x.y": 1, "a.b": value}, 0.5, None) for value in values]
+    text = str(Choice({"x.y": 1, "a.b": chosen}, "", [], tried)).partition(";")[0]
+    assert text.startswith("x.y=1 a.b=")  # one value is no grid
+    assert text.endswith(" (at the edge of the grid)") is edge
 
 
 def test_a_point_that_diverges_is_left_out(lab, capsys):

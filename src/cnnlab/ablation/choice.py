@@ -17,7 +17,7 @@ from typing import Any
 
 from cnnlab.ablation.claim import claim
 from cnnlab.ablation.job_state import read_state
-from cnnlab.ablation.tuning import Candidate, Tuning, shown
+from cnnlab.ablation.tuning import Candidate, Tuning, shown, words_of
 from cnnlab.atomic import write_json
 from cnnlab.errors import UserError
 from cnnlab.tracking.metric import higher_is_better, value
@@ -66,11 +66,19 @@ class Choice:
         return cls(**{**plain, "tried": [Tried(**one) for one in plain["tried"]]})
 
     def __str__(self) -> str:
-        text = shown(self.point)
+        marks = [" (at the edge of the grid)" * self.at_edge(key) for key in self.point]
+        pairs = zip(words_of(self.point), marks, strict=True)
+        text = " ".join(word + mark for word, mark in pairs)
         rest = [f"{shown(one.point)} {_figure(one)}" for one in self.tried]
         if self.tied:
             text += f" (as good: {', '.join(map(shown, self.tied))}; the first in the file counts)"
         return f"{text}; tried {', '.join(rest)}"
+
+    def at_edge(self, key: str) -> bool:
+        """Whether the smallest or largest number of the grid was chosen: better may lie beyond."""
+        values = [one.point[key] for one in self.tried]
+        numbers = {v for v in values if isinstance(v, int | float) and not isinstance(v, bool)}
+        return len(numbers) > 1 and self.point[key] in (min(numbers), max(numbers))
 
 
 class Unsettled(Exception):
