@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -19,6 +20,7 @@ from cnnlab.ablation.definition import Ablation
 from cnnlab.ablation.job import Job, Plan
 from cnnlab.ablation.launch import launch
 from cnnlab.ablation.plan import Planned, plan
+from cnnlab.ablation.to_do import ToDo, to_do
 from cnnlab.ablation.tuned import tuned
 from cnnlab.ablation.tuning import lines, tuning
 from cnnlab.complexity.count import Cost
@@ -65,7 +67,9 @@ class Lab:
             *("one", "test/top1", [1], [], None, None, self.tune, self.seeds, {}),
         )
         before = tuning(ablation, arms, "mine", self.folder, [1], False, small, lambda composed: {})
-        jobs = [Job(arm.name, 1, arm.words, self.folder / arm.name, "", None) for arm in arms]
+        jobs = [
+            Job(arm.name, 1, arm.words, self.folder / f"{arm.name}-s1", "", None) for arm in arms
+        ]
         own = Plan("mine", self.folder, ablation.to_plain(), jobs, "test/top1")
         return Planned(own, arms, "one", None, None, [], before)
 
@@ -226,6 +230,26 @@ def test_what_earlier_commands_ran_of_other_arms_is_not_lost_by_tuning(lab):
     job = Job("two", 1, [], lab.folder / "two-s1", "of two", None)
     planned = replace(planned, plan=replace(planned.plan, others=[job]))
     assert planned.with_arms(planned.arms, {}).plan.others == [job]
+
+
+def test_tuning_runs_are_to_do_for_arms_without_a_choice(lab):
+    def left(names: Sequence[str]) -> tuple[ToDo, dict[str, int]]:
+        planned = replace(lab.planned(names), cfg=SimpleNamespace(stale=None))
+        found = to_do(planned)
+        return found, found.runs(planned)
+
+    assert lab.run(arms=["one"]) == 0
+    (counted,) = lab.planned(["one"]).with_arms(lab.arms, {}).plan.jobs
+    counted.folder.mkdir()
+    record = {"status": "finished", "identity": counted.identity}  # of the arm as it was tuned
+    (counted.folder / "run.json").write_text(json.dumps(record))
+    found, runs = left(("one", "two"))
+    assert (found.chosen, str(found.tuning)) == (["one"], "")
+    assert (runs, str(found.counted)) == ({"one": 0, "two": 1 + 2}, "; 1 finished, 1 to do")
+    (lab.folder / "tuned.json").unlink()  # its runs are there, and the choice is soon made
+    found, runs = left(("one", "two"))
+    assert str(found.tuning) == "; 2 finished, 2 to do"
+    assert (found.chosen, runs["two"]) == ([], 1 + 2)
 
 
 def test_another_search_is_no_silent_one(lab):

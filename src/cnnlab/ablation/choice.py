@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from cnnlab.ablation.arm import Arm
 from cnnlab.ablation.claim import claim
 from cnnlab.ablation.job_state import read_state
 from cnnlab.ablation.tuning import Candidate, Tuning, shown, words_of
@@ -144,6 +145,36 @@ def recorded(folder: Path) -> dict[str, Choice]:
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: not written by cnnlab ({error}); move it away") from None
+
+
+def standing(tuning: Tuning, folder: Path, stale: str | None) -> dict[str, Choice]:
+    """The choices in `folder` that no run has to be made for, of the arms that are tuned now.
+
+    One of another search, or another config of the arm, is none unless `stale` is `keep`.
+
+    Raises:
+        UserError: as `recorded`.
+    """
+    return {
+        arm: choice
+        for arm, choice in recorded(folder).items()
+        if arm in tuning.candidates and (stale == "keep" or choice.search == tuning.search(arm))
+    }
+
+
+def tuned_arm(tuning: Tuning, arm: Arm, choice: Choice) -> Arm:
+    """The arm as it counts.
+
+    Raises:
+        UserError: what was chosen is not in the grid.
+    """
+    for candidate in tuning.candidates[arm.name]:
+        if candidate.point == choice.point:
+            return candidate.arm
+    raise UserError(
+        f"stale=keep: arm {arm.name} was tuned to {choice.point}, which is not in ablation.tune "
+        "now; stale=rerun chooses again"
+    )
 
 
 def record(tuning: Tuning, folder: Path, choices: Mapping[str, Choice]) -> dict[str, Choice]:
