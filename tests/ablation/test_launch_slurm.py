@@ -1,7 +1,10 @@
 """The same through submitit, with its executor for this machine; no SLURM is at hand in tests."""
 
 import importlib.util
+import json
 import os
+import pickle
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -120,13 +123,22 @@ def test_a_job_that_finds_other_code_when_its_turn_comes(tmp_path, monkeypatch, 
     assert (tmp_path / "trace").exists() is (stale == "keep")
 
 
+def sbatch(folder: Path, monkeypatch, does: str) -> None:
+    """No SLURM is here: a stand-in."""
+    for name in ("srun", "sbatch"):
+        (folder / name).write_text(f"#!/bin/sh\n{does}\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+def submissions(folder: Path) -> list[DelayedSubmission]:
+    """What SLURM's nodes would run."""
+    return [DelayedSubmission.load(file) for file in folder.glob("*_submitted.pkl")]
+
+
 @pytest.mark.parametrize(("exclusive", "alone"), [({"exclusive": True}, True), ({}, False)])
 def test_what_slurm_is_asked_for(tmp_path, monkeypatch, exclusive, alone):
-    """No SLURM is here: a stand-in for sbatch keeps what it is given."""
-    for name in ("srun", "sbatch"):
-        (tmp_path / name).write_text("#!/bin/sh\necho Submitted batch job 7\n")
-        (tmp_path / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    sbatch(tmp_path, monkeypatch, "echo Submitted batch job 7")
     plan = a_plan(tmp_path / "study")
     pool = SlurmPool(plan, 2, {"time": 5, "partition": "gpu"} | exclusive)
     pool.start([Order("study", job, FAKE, {}, None, None, "all", 0.0) for job in plan.jobs])
@@ -134,12 +146,54 @@ def test_what_slurm_is_asked_for(tmp_path, monkeypatch, exclusive, alone):
     for line in ("--partition=gpu", "--time=5", "--array=0-1%2"):
         assert f"#SBATCH {line}\n" in asked
     assert ("#SBATCH --exclusive\n" in asked) is alone
-    pickled = (tmp_path / "study" / ".slurm").glob("*_submitted.pkl")
-    submitted = [DelayedSubmission.load(file) for file in pickled]
+    submitted = submissions(tmp_path / "study" / ".slurm")
     assert len(submitted) == 2
     for one in submitted:
         assert one._timeout_countdown == 100
         assert (one.function._order.variables[AT_ONCE] == "1") is alone
+
+
+def test_secrets_are_not_written_to_the_shared_disk(tmp_path, monkeypatch):
+    sbatch(tmp_path, monkeypatch, f'env > "{tmp_path}/env"; echo Submitted batch job 7')
+    monkeypatch.setenv("MY_TOKEN", "of-the-lab-1234")
+    plan = a_plan(tmp_path / "study", "+tags.api_key=0123456789", "name=of-the-lab-1234")
+    pool = SlurmPool(plan, 1, {"time": 5, "partition": "gpu"})
+    pool.start([Order("study", job, FAKE, {}, None, None, "all", 0.0) for job in plan.jobs])
+    files = [path for path in plan.folder.rglob("*") if path.is_file()]
+    assert len([path for path in files if path.suffix == ".pkl"]) == 2
+    for path in files:
+        assert not re.search(b"0123456789|of-the-lab", path.read_bytes()), path
+    one, other = submissions(plan.folder / ".slurm")
+    assert one.function() == 1  # where the site lets no environment through
+    (failed,) = (s for job in plan.jobs if (s := read_state(job.folder)).status == "failed")
+    assert "the environment of the command did not reach the node" in (failed.reason or "")
+    (given,) = re.findall(r"^CNNLAB_SECRET_WORDS=(.*)$", (tmp_path / "env").read_text(), re.M)
+    monkeypatch.setenv("CNNLAB_SECRET_WORDS", given)
+    assert other.function() == 0
+    (record,) = plan.folder.glob("*/run.json")
+    job = next(job for job in plan.jobs if job.folder == record.parent)
+    assert json.loads(record.read_text())["overrides"] == job.words
+    assert b"0123456789" not in pickle.dumps(other.function.checkpoint())
+
+
+def test_an_array_that_is_not_taken_is_one_line(tmp_path, monkeypatch):
+    lines = ["sbatch: error: QOSMaxSubmitJobPerUserLimit", "sbatch: error: Batch job failed"]
+    sbatch(tmp_path, monkeypatch, "\n".join([*(f"echo '{line}' >&2" for line in lines), "exit 1"]))
+    slurm = {"time": 5, "partition": "gpu"}
+    how = {"jobs": 1, "stale": None, "keep": "all", "slurm": slurm, "command": FAKE}
+    with pytest.raises(UserError, match=r"^slurm: an array of 2 jobs was not taken: ") as error:
+        launch(a_plan(tmp_path / "study"), **how)
+    assert str(error.value).endswith(": " + "; ".join(lines))
+
+
+def test_a_job_that_is_over_needs_no_cancelling(tmp_path, monkeypatch):
+    sbatch(tmp_path, monkeypatch, "echo Submitted batch job 7")
+    plan = a_plan(tmp_path / "study")
+    pool = SlurmPool(plan, 1, {"time": 5, "partition": "gpu"})
+    pool.start([Order("study", job, FAKE, {}, None, None, "all", 0.0) for job in plan.jobs])
+    (tmp_path / "scancel").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "scancel").chmod(0o755)
+    pool.stop()
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from cnnlab.ablation.claim import claim
 from cnnlab.ablation.code_version import Code, changed_since
 from cnnlab.ablation.job import FOLDER, JOB, Job, job_variables
 from cnnlab.ablation.job_state import LOG, OUTCOME, JobState, read_state
+from cnnlab.ablation.secret_words import revealed
 from cnnlab.atomic import write_json
 from cnnlab.errors import UserError
 from cnnlab.tracking.redact import Redactor
@@ -146,6 +147,8 @@ class Attempt:
             return 0
         if self._stopping:
             return 128 + signal.SIGINT
+        words = revealed(order.job.words)
+        order = self.order = replace(order, job=replace(order.job, words=words))
         make_ready(order)
         before = _written(folder)
         code = self._train(lock)
