@@ -348,6 +348,18 @@ def test_code_that_changes_on_the_way_starts_nothing_more(study, monkeypatch, ca
     assert study.trace() == DONE_ONCE
 
 
+@pytest.mark.parametrize(("stale", "code"), [(None, 1), ("rerun", 1), ("keep", 0)])
+def test_a_job_that_imported_other_code_is_not_counted(study, monkeypatch, capsys, stale, code):
+    """It changed after the launcher's look, and was changed back."""
+    monkeypatch.setattr("cnnlab.ablation.code_version.git", lambda: {"commit": "1111111aaa"})
+    monkeypatch.setenv("FAKE_COMMIT", "2222222bbb")
+    plan = study.plan()
+    how = {"jobs": 1, "keep": "all", "command": FAKE}
+    assert launch(replace(plan, jobs=plan.jobs[:1]), stale=stale, **how) == code
+    said = "failed    a-s1: made by other code than that of the launch; stale=keep counts it"
+    assert (said in capsys.readouterr().out) is bool(code)
+
+
 def test_runs_of_other_seeds_and_another_config_are_refused_or_named(study, capsys):
     plan = study.plan()
     plan = replace(plan, jobs=plan.jobs[1:2], others=plan.jobs[:1])  # a-s2 now, a-s1 before

@@ -153,16 +153,19 @@ def test_what_slurm_is_asked_for(tmp_path, monkeypatch, exclusive, alone):
         assert (one.function._order.variables[AT_ONCE] == "1") is alone
 
 
+SECRETS = ("+tags.api_key=0123456789", "name=of-the-lab-1234", "tags={a_token: abcdefghij}")
+
+
 def test_secrets_are_not_written_to_the_shared_disk(tmp_path, monkeypatch):
     sbatch(tmp_path, monkeypatch, f'env > "{tmp_path}/env"; echo Submitted batch job 7')
     monkeypatch.setenv("MY_TOKEN", "of-the-lab-1234")
-    plan = a_plan(tmp_path / "study", "+tags.api_key=0123456789", "name=of-the-lab-1234")
+    plan = a_plan(tmp_path / "study", *SECRETS)
     pool = SlurmPool(plan, 1, {"time": 5, "partition": "gpu"})
     pool.start([Order("study", job, FAKE, {}, None, None, "all", 0.0) for job in plan.jobs])
     files = [path for path in plan.folder.rglob("*") if path.is_file()]
     assert len([path for path in files if path.suffix == ".pkl"]) == 2
     for path in files:
-        assert not re.search(b"0123456789|of-the-lab", path.read_bytes()), path
+        assert not re.search(b"0123456789|of-the-lab|abcdefghij", path.read_bytes()), path
     one, other = submissions(plan.folder / ".slurm")
     assert one.function() == 1  # where the site lets no environment through
     (failed,) = (s for job in plan.jobs if (s := read_state(job.folder)).status == "failed")

@@ -67,6 +67,13 @@ class Order:
         """
         return self.stale is None and state.outdated(self.job, self.code)
 
+    def counts(self, state: JobState) -> bool:
+        """Whether what finished is the experiment of the launch, or said to be as good.
+
+        The code may have changed between the launcher's look at it and the job's.
+        """
+        return self.stale == "keep" or not state.outdated(self.job, self.code)
+
     def settled(self, state: JobState) -> bool:
         """Whether there is nothing to attempt: finished, failed since the launch, or refused."""
         again = self.stale == "rerun" and state.outdated(self.job, self.code)

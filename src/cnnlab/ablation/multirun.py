@@ -157,7 +157,8 @@ class Multirun:
                 self._waiting.append(job)
 
     def _settle(self, job: Job, state: JobState) -> None:
-        if self._orders[job.name].refuses(state):
+        order = self._orders[job.name]
+        if order.refuses(state) or (state.status == "finished" and not order.counts(state)):
             state = JobState("failed", OTHER_CONFIG if state.other_config(job) else OTHER_CODE)
         self.states[job.name] = state
         if state.status == "finished":

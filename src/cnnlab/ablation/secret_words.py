@@ -2,11 +2,12 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from cnnlab.errors import UserError
-from cnnlab.tracking.redact import Redactor
+from cnnlab.tracking.redact import Redactor, is_secret
 
 VARIABLE = "CNNLAB_SECRET_WORDS"
 """A JSON list; SLURM keeps the environment of a submission, and gives it to the job."""
@@ -18,7 +19,8 @@ def hidden(words: Sequence[str], secret: list[str]) -> list[str]:
     redactor = Redactor({}, words, os.environ)
     found = []
     for word in words:
-        if redactor.text(word) != word:
+        named = re.findall(r"([\w.-]+)\s*[=:]", word)  # tags.api_key=... and tags={api_key: ...}
+        if any(map(is_secret, named)) or redactor.text(word) != word:
             if word not in secret:
                 secret.append(word)
             word = f"{_BEGIN}{secret.index(word)}{_END}"
