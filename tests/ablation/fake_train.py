@@ -26,6 +26,9 @@ if crash == "refuse":
     print("error: data.root=/nowhere: not there", file=sys.stderr)
     sys.exit(2)
 identity = job["identity"]
+code = {"commit": os.environ.get("FAKE_COMMIT")}
+if "FAKE_DIFF" in os.environ:  # older records have none
+    code["diff"] = os.environ["FAKE_DIFF"] or None
 fields = {
     "schema": 1,
     "status": "running",
@@ -38,8 +41,8 @@ fields = {
     "metrics": {},
     "best": None,
     "cost": {"cost/params_m": 0.25, "cost/gmacs": None},
-    "time": {"sessions": [{"commit": os.environ.get("FAKE_COMMIT")}], "total_s": 1.0},
-    "git": {"commit": os.environ.get("FAKE_COMMIT")},
+    "time": {"sessions": [code], "total_s": 1.0},
+    "git": code,
     "name": folder.name,
     "choices": {},
     "data": {},

@@ -1,12 +1,16 @@
 """`dry=true` prints the plan and runs nothing."""
 
+import json
 import re
 
 import pytest
 
 from cnnlab.ablation import estimate
 from cnnlab.ablation.command import multirun
+from cnnlab.ablation.costs import Costs
 from cnnlab.ablation.dry import duration, size
+from cnnlab.ablation.plan import plan
+from cnnlab.complexity.count import Cost
 from cnnlab.errors import UserError
 
 QUICK = ["dry=true", "data.fraction=0.2", "trainer.threads=1"]
@@ -48,6 +52,29 @@ def test_several_at_once_share_the_time(write, capsys, monkeypatch):
     monkeypatch.setattr(estimate, "probe", lambda composed, jobs: found)
     multirun([*write(hold=None), "dry=true", "jobs=4"])
     assert "time     about 2 min, 4 at once" in capsys.readouterr().out
+
+
+def test_only_what_is_to_do_is_counted(write, capsys, monkeypatch):
+    found = estimate.Probe(1.0, 1.0, 1, 1, seconds=100.0)
+    monkeypatch.setattr(estimate, "probe", lambda composed, jobs: found)
+    million = Cost(10**6, 1, 1, 1, (1, 32, 32), [])  # weights: 24 MB a run with momentum
+    monkeypatch.setattr(Costs, "of", lambda self, cfg: million)
+    words = [*write(hold=None), "dry=true", "arms=one,two"]
+    jobs = {job.name: job for job in plan(words).plan.jobs}
+    done = {"status": "finished", "identity": jobs["one-s1"].identity}
+    for name, record in (("one-s1", done), ("two-s1", done | {"identity": "another"})):
+        jobs[name].folder.mkdir(parents=True)
+        (jobs[name].folder / "run.json").write_text(json.dumps(record))
+    for stale, runs, time, disk in (
+        ("null", "1 finished, 2 to do, 1 stale: stale=keep|rerun", "3 min", "48.0 MB"),
+        ("keep", "2 finished, 2 to do", "3 min", "48.0 MB"),
+        ("rerun", "1 finished, 3 to do", "5 min", "72.0 MB"),
+    ):
+        assert multirun([*words, f"stale={stale}"]) == 0
+        said = capsys.readouterr().out
+        assert f"\nruns     4: 2 arms, 2 seeds (1, 2); {runs}\n" in said
+        assert f"\ntime     about {time}\n" in said
+        assert f"\ndisk     about {disk} (keep=all)\n" in said
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from omegaconf import OmegaConf
@@ -23,6 +24,8 @@ from cnnlab.ablation.launch import launch
 from cnnlab.ablation.plan_files import earlier_jobs, write_plan
 from cnnlab.config import compose
 from cnnlab.errors import UserError
+from cnnlab.tracking.collect import collect
+from cnnlab.tracking.find import find
 from cnnlab.tracking.identity import identity
 from tests.ablation.studies import DONE_ONCE, FAKE, ROW_A, ROW_B, table
 
@@ -86,6 +89,40 @@ def test_later_commands_leave_what_other_arms_were_tuned_to(study):
     write_plan(replace(plan, jobs=plan.jobs[:2], ablation={"claim": "x"}), None)
     told = json.loads((study.folder / "ablation.json").read_text())["tuned"]
     assert told["arms"] == {"b": {"point": 2}}
+
+
+def test_what_runs_were_judged_by_stays_when_it_is_changed(study, tmp_path, capsys):
+    path = study.folder / "ablation.json"
+    plan = study.plan()
+    plan = replace(plan, jobs=plan.jobs[:1])
+    how = {"jobs": 1, "stale": None, "keep": "all", "command": FAKE}
+    signs = [[{"name": "a - b", "expect": sign}] for sign in ("positive", "negative")]
+    claims = [
+        {"claim": "a beats b", "metric": "test/top1", "baseline": "b", "contrasts": signs[0]},
+        {"claim": "b beats a", "metric": "test/top1", "baseline": "b", "contrasts": signs[1]},
+        {"claim": "b beats a", "metric": "test/top1", "baseline": "b", "contrasts": signs[1]},
+        {"claim": "b beats a", "metric": "test/top5", "baseline": "a", "contrasts": signs[1]},
+    ]
+    write_plan(replace(plan, ablation=claims[1]), None)  # and no run has finished yet
+    said = []
+    for number, claim in enumerate(claims):
+        arms = {name: [] for name in "abc"[: number + 1]}  # arms may be added
+        assert launch(replace(plan, ablation=claim | {"arms": arms}), **how) == 0
+        said += re.findall(r"^changed   (.*) of the abl", capsys.readouterr().out, re.MULTILINE)
+    assert said == ["claim, contrasts", "metric, baseline"]
+    stored = json.loads(path.read_text())
+    assert stored["contrasts"] == signs[1]
+    until = [datetime.strptime(one.pop("until"), "%Y-%m-%dT%H:%M:%SZ") for one in stored["before"]]
+    assert stored["before"] == [
+        {"claim": "a beats b", "contrasts": signs[0]},
+        {"metric": "test/top1", "baseline": "b"},
+    ]
+    now = datetime.now(UTC).replace(tzinfo=None)
+    assert all(0 <= (now - when).total_seconds() < 60 for when in until)
+    shared = tmp_path / "shared"
+    collect(find([study.folder]), shared, warn=lambda text: None)
+    collected = json.loads((shared / "ablation.json").read_text())
+    assert collected["before"] == json.loads(path.read_text())["before"]
 
 
 def test_a_cost_may_be_the_metric(study, capsys):
@@ -244,7 +281,7 @@ def test_a_second_ctrl_c_kills(study, wait_for):
 def test_outdated_runs_are_refused_kept_or_run_again(study, capsys, monkeypatch, what):
     monkeypatch.setenv("FAKE_COMMIT", "1111111aaa")
     commit = {"commit": "1111111aaa"}
-    monkeypatch.setattr("cnnlab.ablation.launch.git", lambda: commit)
+    monkeypatch.setattr("cnnlab.ablation.code_version.git", lambda: commit)
     assert study.launch() == 0
     if what == "config":
         study.identities["b-s1"] = "another"
@@ -271,6 +308,58 @@ def test_outdated_runs_are_refused_kept_or_run_again(study, capsys, monkeypatch,
     assert study.launch() == 0  # and now nothing is outdated
 
 
+def test_uncommitted_edits_are_other_code(study, monkeypatch, capsys):
+    now = {"commit": "1111111aaa", "diff": "eeeeeee0"}
+    monkeypatch.setattr("cnnlab.ablation.code_version.git", lambda: now)
+    monkeypatch.setenv("FAKE_COMMIT", "1111111aaa")
+    plan = study.plan()
+    how = {"jobs": 1, "keep": "all", "command": FAKE}
+    for job, diff in zip(plan.jobs[:3], (None, "", "eeeeeee0"), strict=True):
+        monkeypatch.delenv("FAKE_DIFF", raising=False)
+        if diff is not None:  # else it was recorded before it was kept: the commit has to do
+            monkeypatch.setenv("FAKE_DIFF", diff)
+        now["diff"] = diff or None
+        assert launch(replace(plan, jobs=[job]), stale=None, **how) == 0
+    three = replace(plan, jobs=plan.jobs[:3])
+    said = r"1 of other uncommitted edits \(1111111; now 1111111\+eeeeeee\); allowed: keep"
+    with pytest.raises(UserError, match=said):
+        launch(three, stale=None, **how)
+    assert launch(three, stale="keep", **how) == 0
+    now["diff"] = None
+    said = r"1 of other uncommitted edits \(1111111\+eeeeeee; now 1111111\), of seeds or arms left"
+    with pytest.raises(UserError, match=said):
+        launch(replace(plan, jobs=plan.jobs[1:2], others=plan.jobs[2:3]), stale=None, **how)
+
+
+def test_code_that_changes_on_the_way_starts_nothing_more(study, monkeypatch, capsys):
+    monkeypatch.setenv("FAKE_COMMIT", "1111111aaa")
+
+    def git() -> dict:
+        over = study.trace()["a-s2 epoch 1"]
+        return {"commit": "2222222bbb" if over else "1111111aaa", "diff": None}
+
+    monkeypatch.setattr("cnnlab.ablation.code_version.git", git)
+    assert study.launch(jobs=1) == 1
+    said = capsys.readouterr().out
+    assert said.count("code changed since the launch (commit 1111111 -> 2222222): 2 jobs not") == 1
+    assert study.trace() == {key: n for key, n in DONE_ONCE.items() if key.startswith("a-")}
+    monkeypatch.setenv("FAKE_COMMIT", "2222222bbb")
+    assert study.launch(jobs=1, stale="keep") == 0
+    assert study.trace() == DONE_ONCE
+
+
+@pytest.mark.parametrize(("stale", "code"), [(None, 1), ("rerun", 1), ("keep", 0)])
+def test_a_job_that_imported_other_code_is_not_counted(study, monkeypatch, capsys, stale, code):
+    """It changed after the launcher's look, and was changed back."""
+    monkeypatch.setattr("cnnlab.ablation.code_version.git", lambda: {"commit": "1111111aaa"})
+    monkeypatch.setenv("FAKE_COMMIT", "2222222bbb")
+    plan = study.plan()
+    how = {"jobs": 1, "keep": "all", "command": FAKE}
+    assert launch(replace(plan, jobs=plan.jobs[:1]), stale=stale, **how) == code
+    said = "failed    a-s1: made by other code than that of the launch; stale=keep counts it"
+    assert (said in capsys.readouterr().out) is bool(code)
+
+
 def test_runs_of_other_seeds_and_another_config_are_refused_or_named(study, capsys):
     plan = study.plan()
     plan = replace(plan, jobs=plan.jobs[1:2], others=plan.jobs[:1])  # a-s2 now, a-s1 before
@@ -278,13 +367,13 @@ def test_runs_of_other_seeds_and_another_config_are_refused_or_named(study, caps
     record = study.folder / "a-s1" / "run.json"
     record.parent.mkdir(parents=True)
     record.write_text(json.dumps({"status": "finished", "identity": "another"}))
-    with pytest.raises(UserError, match=r"1 of other seeds of another config \(a-s1\); allowed: k"):
+    with pytest.raises(UserError, match=r"1 of another config \(a-s1\), of seeds or arms left"):
         launch(plan, stale=None, **how)
     assert not study.trace()
     for stale in ("rerun", "keep"):
         assert launch(plan, stale=stale, **how) == 0
         said = capsys.readouterr().out
-        assert "1 of other seeds are of another config and stay as they are: a-s1" in said
+        assert "code and stay as they are: a-s1; stale=rerun with seed=1 and arms a" in said
     assert json.loads(record.read_text())["identity"] == "another"
     record.write_text(json.dumps({"status": "finished", "identity": plan.others[0].identity}))
     assert launch(plan, stale=None, **how) == 0

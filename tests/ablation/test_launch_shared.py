@@ -7,13 +7,19 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from cnnlab.ablation.attempt import Attempt, Order
 from cnnlab.ablation.claim import disk_time
+from cnnlab.ablation.code_version import Code
+from cnnlab.ablation.display import Lines
 from cnnlab.ablation.job import Job
-from cnnlab.ablation.job_state import read_state
+from cnnlab.ablation.job_state import JobState, read_state
+from cnnlab.ablation.local_pool import LocalPool
+from cnnlab.ablation.multirun import OTHER_CODE, Multirun
+from cnnlab.ablation.stops import Stops
 from cnnlab.errors import UserError
 from cnnlab.tracking.collect import collect
 from cnnlab.tracking.find import find
@@ -22,8 +28,8 @@ from tests.ablation.studies import DONE_ONCE, FAKE, ROW_A, ROW_B, Study, table
 time_now = time.time
 
 
-def order_for(job: Job, began: float = 0.0) -> Order:
-    return Order("study", job, FAKE, {}, None, None, "all", began)
+def order_for(job: Job, began: float = 0.0, code: Code | None = None) -> Order:
+    return Order("study", job, FAKE, {}, code, None, "all", began)
 
 
 def test_two_launchers_share_the_work(study, capfd, wait_for):
@@ -131,6 +137,24 @@ def test_anothers_run_of_another_config_is_neither_counted_nor_touched(study, wa
     assert study.trace()["b-s2 started"] == 1
 
 
+def test_anothers_run_of_other_code_is_not_counted(study, monkeypatch, capsys):
+    """Two launchers began at two commits, when nothing was there to be refused."""
+    job = study.plan().jobs[0]
+    code = Code("2222222bbb", "")
+    monkeypatch.setenv("FAKE_COMMIT", "1111111aaa")
+    orders = {job.name: order_for(job, code=code)}
+    assert Attempt(order_for(job, code=Code("1111111aaa", ""))).run() == 0
+    before = study.trace()
+    assert Attempt(orders[job.name]).run() == 1
+    assert study.trace() == before
+    monkeypatch.setattr("cnnlab.ablation.code_version.git", lambda: {"commit": code.commit})
+    plan = replace(study.plan(), jobs=[job])
+    multirun = Multirun(plan, LocalPool(1), orders, {}, Lines())
+    multirun.run(Stops())
+    assert multirun.states[job.name] == JobState("failed", OTHER_CODE)
+    assert study.trace() == before
+
+
 def test_anothers_half_done_run_of_another_config_is_left_where_it_is(study):
     broken = study.folder.parent / "broken"
     broken.parent.mkdir()
@@ -178,8 +202,9 @@ def test_a_collected_record_counts(study, capsys):
 
 def test_what_was_collected_is_not_run_again(study, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("FAKE_COMMIT", "1111111aaa")
+    monkeypatch.setenv("FAKE_DIFF", "")
     commit = {"commit": "1111111aaa"}
-    monkeypatch.setattr("cnnlab.ablation.launch.git", lambda: commit)
+    monkeypatch.setattr("cnnlab.ablation.code_version.git", lambda: commit)
     study.launch()
     shared = Study(tmp_path / "shared" / "study")
     collect(find([study.folder]), shared.folder, warn=lambda text: None)
@@ -188,6 +213,9 @@ def test_what_was_collected_is_not_run_again(study, tmp_path, monkeypatch, capsy
     assert table(capsys.readouterr().out) == [ROW_A, ROW_B]
     commit["commit"] = "2222222bbb"  # the code went on since they were made
     with pytest.raises(UserError, match="4 of another commit"):
+        shared.launch()
+    commit.update(commit="1111111aaa", diff="edited")
+    with pytest.raises(UserError, match="4 of other uncommitted edits"):
         shared.launch()
     assert shared.launch(stale="keep") == 0
     assert shared.trace() == {}

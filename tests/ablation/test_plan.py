@@ -1,5 +1,6 @@
 """From words to jobs: each composed and checked before the first starts."""
 
+import json
 import re
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import pytest
 from cnnlab.ablation import latency
 from cnnlab.ablation.costs import Costs
 from cnnlab.ablation.definition import Hold
+from cnnlab.ablation.job import Plan
+from cnnlab.ablation.launch import launch
 from cnnlab.ablation.plan import plan
 from cnnlab.ablation.plan_files import write_plan
 from cnnlab.complexity.count import Cost
@@ -139,6 +142,20 @@ def test_runs_of_other_seeds_are_compared_less_the_seed(write, uncounted):
     ]
 
 
+def test_runs_of_arms_left_out_are_those_of_the_same_words(free):
+    """Or the second command would put an arm beside one that was trained otherwise."""
+    (job,) = (first := free("arms=one", "seed=1").plan).jobs
+    write_plan(first, None)
+    job.folder.mkdir()
+    record = {"status": "finished", "identity": job.identity}
+    (job.folder / "run.json").write_text(json.dumps(record))
+    (other,) = free("arms=two", "seed=2").plan.others
+    assert (other.name, other.identity) == ("one-s1", job.identity)
+    longer = free("arms=two", "trainer.max_epochs=3").plan
+    with pytest.raises(UserError, match=r"1 of another config \(one-s1.*, of seeds or arms left"):
+        launch(longer, jobs=1, stale=None, keep="all", command=[])
+
+
 def test_another_cost_or_none_may_be_held(write):
     held = plan([*write(), "hold.cost=macs", "hold.tolerance=0.3", "arms=two"])
     assert held.hold == Hold("macs", "model.width_per_group", 0.3)
@@ -199,6 +216,31 @@ def test_a_search_is_no_place_for_a_multirun(tmp_path):
     (tmp_path / "lr" / "trials.journal").touch()
     with pytest.raises(UserError, match=r"^name=lr: .*lr holds a search .*another name$"):
         plan(["-m", "name=lr", f"runs={tmp_path}", "seed=1,2"])
+
+
+MINE = {"name": "mine", "scale": "small"}
+
+
+@pytest.mark.parametrize(
+    ("there", "now", "said"),
+    [
+        (MINE | {"name": "other"}, ["ablation=mine"], "the ablation other at scale=small"),
+        (MINE | {"scale": "paper"}, ["ablation=mine"], "the ablation mine at scale=paper"),
+        (MINE, ["-m", "name=mine", "model.groups=2,4"], "the ablation mine at scale=small"),
+        (None, ["ablation=mine"], r"a grid \(-m\)"),
+        (MINE, ["ablation=mine", "arms=one"], None),
+    ],
+)
+def test_a_folder_has_one_experiment(write, uncounted, tmp_path, there, now, said):
+    """Two would count with the claim of the later one."""
+    folders = [word for word in write(hold=None) if word != "ablation=mine"]
+    metric = None if there is None else "test/top1"
+    write_plan(Plan("mine", tmp_path / "runs" / "mine", there, [], metric), None)
+    if said is None:
+        assert plan([*folders, *now]).plan.name == "mine"
+        return
+    with pytest.raises(UserError, match=f"^name=mine: .*/mine holds {said}; give .* another name$"):
+        plan([*folders, *now])
 
 
 @pytest.mark.parametrize(

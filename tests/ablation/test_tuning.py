@@ -4,19 +4,23 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from omegaconf import OmegaConf
 
 from cnnlab.ablation.arm import Arm
+from cnnlab.ablation.choice import Choice, Tried
 from cnnlab.ablation.command import multirun
 from cnnlab.ablation.costs import Costs
 from cnnlab.ablation.definition import Ablation
 from cnnlab.ablation.job import Job, Plan
 from cnnlab.ablation.launch import launch
 from cnnlab.ablation.plan import Planned, plan
+from cnnlab.ablation.to_do import ToDo, to_do
 from cnnlab.ablation.tuned import tuned
 from cnnlab.ablation.tuning import lines, tuning
 from cnnlab.complexity.count import Cost
@@ -63,7 +67,9 @@ class Lab:
             *("one", "test/top1", [1], [], None, None, self.tune, self.seeds, {}),
         )
         before = tuning(ablation, arms, "mine", self.folder, [1], False, small, lambda composed: {})
-        jobs = [Job(arm.name, 1, arm.words, self.folder / arm.name, "", None) for arm in arms]
+        jobs = [
+            Job(arm.name, 1, arm.words, self.folder / f"{arm.name}-s1", "", None) for arm in arms
+        ]
         own = Plan("mine", self.folder, ablation.to_plain(), jobs, "test/top1")
         return Planned(own, arms, "one", None, None, [], before)
 
@@ -110,7 +116,9 @@ def test_each_arm_counts_with_its_best_on_val_and_a_repeat_chooses_nothing(
     assert lab.trace() == TUNING | COUNTED
     said = capsys.readouterr().out
     assert "optimizer.lr in {0.05, 0.1} by val/top1, 1 seed (1000)" in said
-    assert "tuned     two: optimizer.lr=0.1; tried optimizer.lr=0.05 0.7000, " in said
+    assert (
+        "two: optimizer.lr=0.1 (at the edge of the grid); tried optimizer.lr=0.05 0.7000, " in said
+    )
     records = {p.parent.name: json.loads(p.read_text()) for p in lab.folder.rglob("run.json")}
     rates = {"one": "optimizer.lr=0.05", "two": "optimizer.lr=0.1"}
     for name in COUNTED:
@@ -157,6 +165,29 @@ def test_of_equals_the_first_counts_and_that_is_said(lab, capsys):
     assert "as good: optimizer.lr=0.1; the first in the file counts" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("values", "chosen", "edge"),
+    [
+        ([0.1, 0.2, 0.4], 0.1, True),
+        ([0.2, 0.4, 0.1], 0.1, True),
+        ([0.1, 0.2, 0.4], 0.4, True),
+        ([0.1, 0.2, 0.4], 0.2, False),
+        ([1, 2], 2, True),
+        ([0.1], 0.1, False),
+        ([None, 0.1], 0.1, False),
+        ([None, 0.1, 0.2], None, False),
+        (["a", "b"], "b", False),
+        ([False, True], True, False),
+    ],
+)
+def test_a_choice_at_the_edge_of_its_grid_is_said(values, chosen, edge):
+    """The best value may lie beyond it."""
+    tried = [Tried({"x.y": 1, "a.b": value}, 0.5, None) for value in values]
+    text = str(Choice({"x.y": 1, "a.b": chosen}, "", [], tried)).partition(";")[0]
+    assert text.startswith("x.y=1 a.b=")  # one value is no grid
+    assert text.endswith(" (at the edge of the grid)") is edge
+
+
 def test_a_point_that_diverges_is_left_out(lab, capsys):
     lab.scores(**{"one_lr0.05": "diverge", "one_lr0.1": 0.2})
     assert lab.run() == 0
@@ -192,6 +223,33 @@ def test_arms_that_come_later_leave_what_was_chosen(lab):
     assert lab.run() == 0
     assert lab.used() == {"one": 0.1, "two": 0.05}
     assert lab.trace() == TUNING
+
+
+def test_what_earlier_commands_ran_of_other_arms_is_not_lost_by_tuning(lab):
+    planned = lab.planned(["one"])
+    job = Job("two", 1, [], lab.folder / "two-s1", "of two", None)
+    planned = replace(planned, plan=replace(planned.plan, others=[job]))
+    assert planned.with_arms(planned.arms, {}).plan.others == [job]
+
+
+def test_tuning_runs_are_to_do_for_arms_without_a_choice(lab):
+    def left(names: Sequence[str]) -> tuple[ToDo, dict[str, int]]:
+        planned = replace(lab.planned(names), cfg=SimpleNamespace(stale=None))
+        found = to_do(planned)
+        return found, found.runs(planned)
+
+    assert lab.run(arms=["one"]) == 0
+    (counted,) = lab.planned(["one"]).with_arms(lab.arms, {}).plan.jobs
+    counted.folder.mkdir()
+    record = {"status": "finished", "identity": counted.identity}  # of the arm as it was tuned
+    (counted.folder / "run.json").write_text(json.dumps(record))
+    found, runs = left(("one", "two"))
+    assert (found.chosen, str(found.tuning)) == (["one"], "")
+    assert (runs, str(found.counted)) == ({"one": 0, "two": 1 + 2}, "; 1 finished, 1 to do")
+    (lab.folder / "tuned.json").unlink()  # its runs are there, and the choice is soon made
+    found, runs = left(("one", "two"))
+    assert str(found.tuning) == "; 2 finished, 2 to do"
+    assert (found.chosen, runs["two"]) == ([], 1 + 2)
 
 
 def test_another_search_is_no_silent_one(lab):

@@ -36,10 +36,34 @@ def test_git_commit_branch_dirt_and_remote(tmp_path: Path, monkeypatch):
     run_git(tmp_path, "add", "a")
     run_git(tmp_path, "commit", "-m", "a")
     commit = run_git(tmp_path, "rev-parse", "HEAD")
-    assert git() == {"commit": commit, "branch": "topic", "dirty": False, "remote": None}
-    (tmp_path / "a").write_text("2")
+    known = {"commit": commit, "branch": "topic"}
+    assert git() == known | {"dirty": False, "diff": None, "remote": None}
+    (tmp_path / "b").write_text("not tracked")
+    assert git() == known | {"dirty": True, "diff": None, "remote": None}
     run_git(tmp_path, "remote", "add", "origin", "https://x.y/z")
-    assert git() == {"commit": commit, "branch": "topic", "dirty": True, "remote": "https://x.y/z"}
+    (tmp_path / "a").write_text("2")
+    found = git()
+    assert found == known | {"dirty": True, "diff": found["diff"], "remote": "https://x.y/z"}
+
+
+def test_one_state_of_uncommitted_edits_is_told_from_another(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(module, "__file__", str(tmp_path / "environment.py"))
+    run_git(tmp_path, "init", "-b", "topic")
+    (tmp_path / "a").write_text("1")
+    run_git(tmp_path, "add", "a")
+    run_git(tmp_path, "commit", "-m", "a")
+    found = []
+    for content in (b"2", b"3", b"2", b"\xff", b"\xfe", b"1"):  # some are no UTF-8
+        (tmp_path / "a").write_bytes(content)
+        found.append(git()["diff"])
+    assert found[2] == found[0]
+    assert found[5] is None
+    assert len(set(found)) == 5
+    (tmp_path / "a").write_bytes(b"2")
+    run_git(tmp_path, "add", "a")  # staged or not is the same code
+    run_git(tmp_path, "config", "diff.noprefix", "true")
+    run_git(tmp_path, "config", "color.ui", "always")
+    assert git()["diff"] == found[0]
 
 
 def test_no_git_is_no_error(tmp_path: Path, monkeypatch):

@@ -17,14 +17,18 @@ from pathlib import Path
 from typing import Self
 
 from cnnlab.ablation.claim import claim
+from cnnlab.ablation.code_version import Code, changed_since
 from cnnlab.ablation.job import FOLDER, JOB, Job, job_variables
 from cnnlab.ablation.job_state import LOG, OUTCOME, JobState, read_state
+from cnnlab.ablation.secret_words import revealed
 from cnnlab.atomic import write_json
 from cnnlab.errors import UserError
 from cnnlab.tracking.redact import Redactor
 
 ELSEWHERE = 75
 """Exit code of an attempt that found the job in another process's hands (sysexits: try again)."""
+CODE_CHANGED = 76
+"""Of one that was queued at the launch, and found other code when its turn came."""
 STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SIGTERM)
 """Exit codes of a `train.py` that was told to stop."""
 STALE = ".stale"
@@ -41,7 +45,7 @@ class Order:
         multirun: the plan's name.
         command: what runs a job, before its words.
         variables: of the environment, beside those of whoever attempts it.
-        commit: of the code now; None: unknown.
+        code: at the launch; None: unknown.
         stale: `rerun` moves an outdated run aside first, `keep` counts it where it is finished.
         keep: one of `KEEP`.
         began: when the multirun was launched, by the disk's clock (`disk_time`).
@@ -51,7 +55,7 @@ class Order:
     job: Job
     command: list[str]
     variables: dict[str, str]
-    commit: str | None
+    code: Code | None
     stale: str | None
     keep: str
     began: float
@@ -61,13 +65,24 @@ class Order:
 
         The launcher refuses such runs before it starts; this one came since, by somebody else.
         """
-        return self.stale is None and state.other_config(self.job)
+        return self.stale is None and state.outdated(self.job, self.code)
+
+    def counts(self, state: JobState) -> bool:
+        """Whether what finished is the experiment of the launch, or said to be as good.
+
+        The code may have changed between the launcher's look at it and the job's.
+        """
+        return self.stale == "keep" or not state.outdated(self.job, self.code)
 
     def settled(self, state: JobState) -> bool:
         """Whether there is nothing to attempt: finished, failed since the launch, or refused."""
-        again = self.stale == "rerun" and state.outdated(self.job, self.commit)
+        again = self.stale == "rerun" and state.outdated(self.job, self.code)
         finished = state.status == "finished" and not again
         return finished or state.failed_since(self.began) or self.refuses(state)
+
+    def code_changed(self) -> str:
+        """How the code differs from that of the launch, so that nothing may start; "": it may."""
+        return "" if self.stale == "keep" else changed_since(self.code)
 
     def to_json(self) -> str:
         """One line."""
@@ -76,8 +91,9 @@ class Order:
     @classmethod
     def from_json(cls, text: str) -> Self:
         values = json.loads(text)
-        job = Job(**values.pop("job"))
-        return cls(job=replace(job, folder=Path(job.folder)), **values)
+        job, code = Job(**values.pop("job")), values.pop("code")
+        job = replace(job, folder=Path(job.folder))
+        return cls(job=job, code=None if code is None else Code(**code), **values)
 
 
 class Attempt:
@@ -138,6 +154,8 @@ class Attempt:
             return 0
         if self._stopping:
             return 128 + signal.SIGINT
+        words = revealed(order.job.words)
+        order = self.order = replace(order, job=replace(order.job, words=words))
         make_ready(order)
         before = _written(folder)
         code = self._train(lock)
@@ -202,7 +220,7 @@ def make_ready(order: Order) -> None:
     """
     job, state = order.job, read_state(order.job.folder)
     other = state.other_config(job)  # such a run cannot be continued
-    if other or (order.stale == "rerun" and state.outdated(job, order.commit)):
+    if other or (order.stale == "rerun" and state.outdated(job, order.code)):
         move_aside(job.folder)
         state = JobState("new")
     job.folder.mkdir(parents=True, exist_ok=True)

@@ -15,9 +15,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from cnnlab.ablation.arm import Arm
 from cnnlab.ablation.claim import claim
 from cnnlab.ablation.job_state import read_state
-from cnnlab.ablation.tuning import Candidate, Tuning, shown
+from cnnlab.ablation.tuning import Candidate, Tuning, shown, words_of
 from cnnlab.atomic import write_json
 from cnnlab.errors import UserError
 from cnnlab.tracking.metric import higher_is_better, value
@@ -66,11 +67,19 @@ class Choice:
         return cls(**{**plain, "tried": [Tried(**one) for one in plain["tried"]]})
 
     def __str__(self) -> str:
-        text = shown(self.point)
+        marks = [" (at the edge of the grid)" * self.at_edge(key) for key in self.point]
+        pairs = zip(words_of(self.point), marks, strict=True)
+        text = " ".join(word + mark for word, mark in pairs)
         rest = [f"{shown(one.point)} {_figure(one)}" for one in self.tried]
         if self.tied:
             text += f" (as good: {', '.join(map(shown, self.tied))}; the first in the file counts)"
         return f"{text}; tried {', '.join(rest)}"
+
+    def at_edge(self, key: str) -> bool:
+        """Whether the smallest or largest number of the grid was chosen: better may lie beyond."""
+        values = [one.point[key] for one in self.tried]
+        numbers = {v for v in values if isinstance(v, int | float) and not isinstance(v, bool)}
+        return len(numbers) > 1 and self.point[key] in (min(numbers), max(numbers))
 
 
 class Unsettled(Exception):
@@ -136,6 +145,36 @@ def recorded(folder: Path) -> dict[str, Choice]:
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: not written by cnnlab ({error}); move it away") from None
+
+
+def standing(tuning: Tuning, folder: Path, stale: str | None) -> dict[str, Choice]:
+    """The choices in `folder` that no run has to be made for, of the arms that are tuned now.
+
+    One of another search, or another config of the arm, is none unless `stale` is `keep`.
+
+    Raises:
+        UserError: as `recorded`.
+    """
+    return {
+        arm: choice
+        for arm, choice in recorded(folder).items()
+        if arm in tuning.candidates and (stale == "keep" or choice.search == tuning.search(arm))
+    }
+
+
+def tuned_arm(tuning: Tuning, arm: Arm, choice: Choice) -> Arm:
+    """The arm as it counts.
+
+    Raises:
+        UserError: what was chosen is not in the grid.
+    """
+    for candidate in tuning.candidates[arm.name]:
+        if candidate.point == choice.point:
+            return candidate.arm
+    raise UserError(
+        f"stale=keep: arm {arm.name} was tuned to {choice.point}, which is not in ablation.tune "
+        "now; stale=rerun chooses again"
+    )
 
 
 def record(tuning: Tuning, folder: Path, choices: Mapping[str, Choice]) -> dict[str, Choice]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cnnlab.ablation.arm import Arm
 from cnnlab.ablation.plan import Planned
+from cnnlab.ablation.to_do import to_do
 from cnnlab.ablation.tuning import lines as tuning_lines
 
 if TYPE_CHECKING:
@@ -49,29 +50,36 @@ def dry_run(planned: Planned) -> None:
     jobs = planned.plan.jobs
     seeds = list(dict.fromkeys(job.seed for job in jobs))
     each = ", ".join(map(str, seeds))
-    print(f"runs     {len(jobs)}: {len(planned.arms)} arms, {len(seeds)} seeds ({each})")
-    before = planned.tuning
-    for line in tuning_lines(before) if before else ():
-        print(line)
+    left = to_do(planned)
+    print(
+        f"runs     {len(jobs)}: {len(planned.arms)} arms, {len(seeds)} seeds ({each}){left.counted}"
+    )
+    if left.others:
+        print(f"stale    {left.others} of seeds or arms left out now, too: stale=keep|rerun")
+    for line in tuning_lines(planned.tuning) if planned.tuning else ():
+        chosen = f"; chosen before for {', '.join(left.chosen)}" if left.chosen else ""
+        print(f"{line}{chosen}{left.tuning}")
     print(f"folder   {planned.plan.folder}", flush=True)
-    at_once = planned.cfg.jobs
+    at_once, runs = planned.cfg.jobs, left.runs(planned)
     probes: dict[str, Probe] = {}
     try:
-        for arm in planned.arms:
+        for arm in (one for one in planned.arms if runs[one.name]):
             probes[arm.name] = probe(arm.composed, at_once)
             print(f"probe    {arm.name}: {probes[arm.name]}", flush=True)
     except UserError as error:
         print(f"time     not known: {error}")
     else:
-        each_arm = len(seeds) + (len(before.plan.jobs) // len(planned.arms) if before else 0)
-        total_s = sum(found.seconds for found in probes.values()) * each_arm
+        total_s = sum(found.seconds * runs[name] for name, found in probes.items())
         rounds = f", {at_once} at once" if at_once > 1 else ""
-        with_tuning = ", tuning with it" if before else ""
-        took = duration(total_s / min(at_once, len(jobs)))
+        with_tuning = ", tuning with it" if left.tuning.to_do else ""
+        took = duration(total_s / max(1, min(at_once, sum(runs.values()))))
         print(f"time     about {took}{rounds}{with_tuning}")
     keep = planned.cfg.keep
-    total = sum(disk_bytes(arm.composed, arm.cost["cost/params_m"], keep) for arm in planned.arms)
-    print(f"disk     about {size(total * len(seeds))} (keep={keep})")
+    each_run = {
+        arm.name: disk_bytes(arm.composed, arm.cost["cost/params_m"], keep) for arm in planned.arms
+    }
+    total = sum(each_run[job.arm] for job in left.counted.to_do)
+    print(f"disk     about {size(total)} (keep={keep})")
 
 
 def duration(seconds: float) -> str:

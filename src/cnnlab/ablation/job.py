@@ -54,8 +54,8 @@ class Plan:
         jobs: in the order in which they start.
         metric: the key that the tables show; None where neither file nor person named one.
         hold: `cost`, `solve` and `tolerance`; None: nothing is held.
-        others: what earlier commands ran of these arms under other seeds, as it would be run now;
-            these are looked at and not run.
+        others: what earlier commands ran under other seeds, or of the ablation's other arms, as it
+            would be run now; these are looked at and not run.
     """
 
     name: str

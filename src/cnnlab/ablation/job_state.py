@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from cnnlab.ablation.code_version import Code
 from cnnlab.ablation.job import Job
 from cnnlab.errors import UserError
 
@@ -29,7 +30,7 @@ class JobState:
         status: `half-done` is what a kill leaves; it says nothing of whether a process lives.
         reason: why it failed or stopped.
         identities: of the config that it ran; the planned one and the one `auto` led to.
-        commits: of the code, over all sessions that recorded one.
+        codes: what made it, over all sessions that recorded it.
         resumable: a checkpoint is there, and the run is not finished.
         ended: when its last attempt ended unfinished, by the disk's clock: that of the machine
             that attempted it may be another than the launcher's.
@@ -42,7 +43,7 @@ class JobState:
     status: Status
     reason: str | None = None
     identities: frozenset[str] = frozenset()
-    commits: frozenset[str] = frozenset()
+    codes: frozenset[Code] = frozenset()
     resumable: bool = False
     ended: float | None = None
     epochs: int | None = None
@@ -56,20 +57,20 @@ class JobState:
         """Whether something is there to lose, and it ran another config than `job` has."""
         return self._counts and job.identity not in self.identities
 
-    def other_code(self, commit: str | None) -> bool:
-        """Whether something is there to lose, and other code than `commit` ran it.
+    def other_code(self, code: Code | None) -> bool:
+        """Whether something is there to lose, and other code than `code` ran it.
 
         Where either is unknown (no git) they count as the same.
         """
-        return self._counts and commit is not None and bool(self.commits - {commit})
+        return self._counts and code is not None and any(one.differs(code) for one in self.codes)
 
     def failed_since(self, when: float) -> bool:
         """Whether an attempt failed at or after `when`, by the disk's clock."""
         return self.status == "failed" and self.ended is not None and self.ended >= when
 
-    def outdated(self, job: Job, commit: str | None) -> bool:
+    def outdated(self, job: Job, code: Code | None) -> bool:
         """Whether config or code changed since."""
-        return self.other_config(job) or self.other_code(commit)
+        return self.other_config(job) or self.other_code(code)
 
     @property
     def values(self) -> dict[str, float | None]:
@@ -100,7 +101,7 @@ def read_state(folder: Path) -> JobState:
     if outcome is not None and status != "finished":
         status, reason = outcome["status"], outcome["reason"]
     time, git, best = run.get("time") or {}, run.get("git") or {}, run.get("best") or {}
-    commits = {git.get("commit"), *(one.get("commit") for one in time.get("sessions", ()))}
+    codes = map(Code.read, (git, *time.get("sessions", ())))
     planned = (run.get("job") or {}).get("identity")
     trainer = (run.get("config") or {}).get("trainer") or {}
     last = folder / "checkpoints" / "last.ckpt"
@@ -108,7 +109,7 @@ def read_state(folder: Path) -> JobState:
         status=status,
         reason=None if status == "finished" else reason,
         identities=frozenset(one for one in (run["identity"], planned) if one),
-        commits=frozenset(one for one in commits if one),
+        codes=frozenset(one for one in codes if one),
         resumable=status != "finished" and last.is_file(),
         ended=ended,
         epochs=trainer.get("max_epochs"),

@@ -12,6 +12,7 @@ from typing import Any
 
 from cnnlab.ablation.attempt import KEEP, Order, trim
 from cnnlab.ablation.claim import at_work, disk_time
+from cnnlab.ablation.code_version import code_now
 from cnnlab.ablation.display import display
 from cnnlab.ablation.job import Plan
 from cnnlab.ablation.job_state import JobState, read_state
@@ -21,14 +22,13 @@ from cnnlab.ablation.plan_files import write_plan
 from cnnlab.ablation.stale import (
     STALE_CHOICES,
     left_as_they_are,
-    of_other_seeds,
+    outdated_others,
     refuse_outdated,
 )
 from cnnlab.ablation.stops import Stops
 from cnnlab.ablation.summary import final_table
 from cnnlab.config.folder import CONF
 from cnnlab.errors import UserError, nearest
-from cnnlab.tracking.environment import git
 
 TRAIN = (sys.executable, str(CONF.parent / "train.py"))
 """What a job's words are appended to."""
@@ -52,8 +52,8 @@ def launch(
     Args:
         plan: composed and checked; folders, words and identities of its jobs.
         jobs: how many run at once. On SLURM: at most, where it is more than 1.
-        stale: what becomes of runs from another config or commit: None (an error), `keep` or
-            `rerun`.
+        stale: what becomes of runs from another config or other code: None (an error), `keep` or
+            `rerun`. Code that changes on the way stops the starts unless it is `keep`.
         keep: what stays of finished runs on disk: `all`, `weights` or `none`.
         slurm: see `slurm_pool`; None: this machine.
         command: what runs a job, before its words.
@@ -74,15 +74,15 @@ def launch(
             "WANDB_SWEEP_ID is set: a run of a W&B sweep is one training, and this starts several"
         )
     began = disk_time(plan.folder)
-    commit = (git() or {}).get("commit")
+    code = code_now()
     states = [read_state(job.folder) for job in plan.jobs]
     if stale is None:
-        refuse_outdated(plan, states, commit)
-    elif others := of_other_seeds(plan):
+        refuse_outdated(plan, states, code)
+    elif others := outdated_others(plan, code):
         print(left_as_they_are(others), flush=True)
     pool = _pool(plan, jobs, slurm)
     orders = {
-        job.name: Order(plan.name, job, list(command), {}, commit, stale, keep, began)
+        job.name: Order(plan.name, job, list(command), {}, code, stale, keep, began)
         for job in plan.jobs
     }
     finished: dict[str, JobState] = {}
@@ -92,7 +92,8 @@ def launch(
             trim(job.folder, keep)  # a kill may have come between its end and this
     alone = slurm is None and _times(plan) is not None
     with at_work(plan.folder, alone=alone), Stops() as stops, display() as shown:
-        write_plan(plan, commit)
+        if said := write_plan(plan, None if code is None else code.commit):
+            shown.say(said)
         shown.say(_beginning(plan, list(finished), jobs if slurm is None else None))
         multirun = Multirun(plan, pool, orders, finished, shown)
         multirun.run(stops)

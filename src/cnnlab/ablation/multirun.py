@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from cnnlab.ablation.attempt import ELSEWHERE, Order
+from cnnlab.ablation.attempt import CODE_CHANGED, ELSEWHERE, Order
 from cnnlab.ablation.claim import is_claimed
 from cnnlab.ablation.display import Lines, Row
 from cnnlab.ablation.job import Job, Plan
@@ -16,6 +16,7 @@ from cnnlab.errors import UserError
 _SHOW_S = 1.0
 _ELSEWHERE_S = 1.0
 OTHER_CONFIG = "another config was run here meanwhile; repeat the command to see what differs"
+OTHER_CODE = "made by other code than that of the launch; stale=keep counts it"
 
 
 class Pool(Protocol):
@@ -63,6 +64,7 @@ class Multirun:
         self._waiting = [job for job in plan.jobs if job.name not in finished]
         self._elsewhere: list[Job] = []
         self._stopping = False
+        self._code_changed = ""
         self._started: dict[str, float] = {}
         self._took_s: list[float] = []
         self._next_show = self._next_look = 0.0
@@ -70,7 +72,7 @@ class Multirun:
     def run(self, stops: Stops) -> None:
         """Until all ended, or those under way were stopped."""
         killing = False
-        while self._pool.running or ((self._waiting or self._elsewhere) and not self._stopping):
+        while self._pool.running or (self._has_more and not self._stopping):
             if stops.signum is not None and not self._stopping:
                 self._stopping = True
                 self._stop()
@@ -80,7 +82,8 @@ class Multirun:
             for job, code in self._pool.ended():
                 self._end(job, code)
             # Not a job more after a signal; it may have come just now.
-            if (count := min(self._pool.free, len(self._waiting))) and stops.signum is None:
+            count = min(self._pool.free, len(self._waiting))
+            if count and stops.signum is None and self._may_start():
                 batch, self._waiting = self._waiting[:count], self._waiting[count:]
                 self._start(batch)
             elif self._elsewhere and self._pool.free and time.monotonic() > self._next_look:
@@ -90,6 +93,21 @@ class Multirun:
                 self._show()
                 self._next_show = time.monotonic() + _SHOW_S
             time.sleep(self._pool.look_s)
+        if self._code_changed:
+            self._shown.say(
+                f"stopped   code changed since the launch ({self._code_changed}): "
+                f"{len(self._waiting)} jobs not started; stale=keep to go on"
+            )
+
+    @property
+    def _has_more(self) -> bool:
+        return bool(self._elsewhere or (self._waiting and not self._code_changed))
+
+    def _may_start(self) -> bool:
+        """Whether the code is still that of the launch; a job imports what lies on the disk."""
+        if not self._code_changed:
+            self._code_changed = self._orders[self._waiting[0].name].code_changed()
+        return not self._code_changed
 
     def _start(self, jobs: list[Job]) -> None:
         for job in jobs:
@@ -117,6 +135,12 @@ class Multirun:
             del self._started[job.name]
             self._say(job, "elsewhere", "another process runs it; waited for at the end")
             return
+        if code == CODE_CHANGED:
+            self._waiting.append(job)
+            del self._started[job.name]
+            # It may have been changed back since.
+            self._code_changed = self._orders[job.name].code_changed() or "for a while"
+            return
         state = self._read(job)
         if state.status == "new" and code and not self._stopping:
             reason = f"nothing was written before it ended with exit code {code}"
@@ -133,8 +157,9 @@ class Multirun:
                 self._waiting.append(job)
 
     def _settle(self, job: Job, state: JobState) -> None:
-        if self._orders[job.name].refuses(state):
-            state = JobState("failed", OTHER_CONFIG)
+        order = self._orders[job.name]
+        if order.refuses(state) or (state.status == "finished" and not order.counts(state)):
+            state = JobState("failed", OTHER_CONFIG if state.other_config(job) else OTHER_CODE)
         self.states[job.name] = state
         if state.status == "finished":
             if job.name in self._started:

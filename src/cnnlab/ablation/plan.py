@@ -13,14 +13,15 @@ from cnnlab.ablation import definition
 from cnnlab.ablation.arm import Arm, arm_names, digest
 from cnnlab.ablation.definition import Ablation, Hold, words_set
 from cnnlab.ablation.job import Job, Plan
-from cnnlab.ablation.plan_files import earlier_jobs, is_search
+from cnnlab.ablation.jobs import jobs_of, of_other_arms, of_other_seeds
+from cnnlab.ablation.plan_files import A_GRID, an_ablation, earlier_jobs, holds
 from cnnlab.ablation.tuning import Tuning, points, tuning, words_of
 from cnnlab.ablation.typed import Typed, read_words
 from cnnlab.config import Composed, check, compose, to_plain
 from cnnlab.config.fit import metric_fault
 from cnnlab.config.several import jobs as combinations
 from cnnlab.errors import UserError, nearest
-from cnnlab.tracking.identity import identity, is_outside
+from cnnlab.tracking.identity import is_outside
 
 if TYPE_CHECKING:
     from cnnlab.ablation.costs import Costs
@@ -57,11 +58,15 @@ class Planned:
         folder = self.plan.folder
         plan = replace(
             self.plan,
-            jobs=_jobs(arms, seeds, folder),
+            jobs=jobs_of(arms, seeds, folder),
             ablation={**(self.plan.ablation or {}), "tuned": tuned},
-            others=_others(arms, seeds, folder),
+            others=[*of_other_seeds(arms, seeds, folder), *self._of_other_arms],
         )
         return replace(self, arms=arms, plan=plan)
+
+    @property
+    def _of_other_arms(self) -> list[Job]:
+        return [job for job in self.plan.others if job.arm not in [arm.name for arm in self.arms]]
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,8 @@ class _Outline:
 
     name: str
     arms: dict[str, list[str]]
+    left_out: dict[str, list[str]]
+    """Arms of the file that this command does not name."""
     seeds: list[int]
     held: list[str]
     """The words whose cost is held."""
@@ -90,11 +97,7 @@ def plan(words: list[str]) -> Planned:
     outline = _ablation(base, typed) if base.cfg.ablation is not None else _grid(base, typed)
     refuse_folder(outline.name)
     folder = Path(base.cfg.runs) / outline.name
-    if is_search(folder):
-        raise UserError(
-            f"name={outline.name}: {folder} holds a search (python -m cnnlab tune); give the "
-            "multirun another name"
-        )
+    _refuse_other_experiment(outline, folder)
     _refuse_latency_beside(outline, base.cfg)
     valid = {name: _checked(name, words, outline) for name, words in outline.arms.items()}
     _check_points(outline)
@@ -103,15 +106,22 @@ def plan(words: list[str]) -> Planned:
     costs = Costs()
     arms = _solved(valid, outline, costs, base.cfg)
     before = _tuning(arms, outline, folder, costs) if outline.ablation else None
+    others = of_other_arms(
+        outline.left_out,
+        folder,
+        outline.hold,
+        outline.ablation.tune if outline.ablation else None,
+        lambda name, words: _checked(name, words, outline),
+    )
     return Planned(
         Plan(
             name=outline.name,
             folder=folder,
             ablation=_described(outline, arms),
-            jobs=_jobs(arms, outline.seeds, folder),
+            jobs=jobs_of(arms, outline.seeds, folder),
             metric=outline.ablation.metric if outline.ablation else None,
             hold=None if outline.hold is None else vars(outline.hold),
-            others=_others(arms, outline.seeds, folder),
+            others=[*of_other_seeds(arms, outline.seeds, folder), *others],
         ),
         arms,
         outline.baseline,
@@ -120,45 +130,6 @@ def plan(words: list[str]) -> Planned:
         costs.notes,
         before,
     )
-
-
-def _jobs(arms: list[Arm], seeds: list[int], folder: Path) -> list[Job]:
-    """Seed by seed, so that an interrupted ablation has compared all arms under the first seeds."""
-    same: dict[str, str] = {}
-    for arm in arms:
-        other = same.setdefault(_identity(arm.composed, seeds[0]), arm.name)
-        if other != arm.name:
-            raise UserError(f"arms {other} and {arm.name}: the same run under two names")
-    return [_job(arm, seed, folder) for seed in seeds for arm in arms]
-
-
-def _job(arm: Arm, seed: int, folder: Path) -> Job:
-    return Job(
-        arm=arm.name,
-        seed=seed,
-        words=[*arm.words, f"seed={seed}"],
-        folder=folder / f"{arm.name}-s{seed}",
-        identity=_identity(arm.composed, seed),
-        cost=arm.cost,
-        solved=None if arm.solved is None else vars(arm.solved),
-    )
-
-
-def _others(arms: list[Arm], seeds: list[int], folder: Path) -> list[Job]:
-    """What earlier commands ran of these arms under other seeds, as it would be run now."""
-    of = {arm.name: arm for arm in arms}
-    return [
-        _job(of[job["arm"]], job["seed"], folder)
-        for job in earlier_jobs(folder)
-        if job["arm"] in of and job["seed"] not in seeds
-    ]
-
-
-def _identity(composed: Composed, seed: int) -> str:
-    """Of the config with that seed; `auto` stays what it is, since no machine is chosen yet."""
-    cfg = composed.cfg.copy()
-    cfg.seed = seed
-    return identity(to_plain(cfg))
 
 
 # An ablation ------------------------------------------------------------------------------------
@@ -180,16 +151,13 @@ def _ablation(base: Composed, typed: Typed) -> _Outline:
     _refuse_settings_of_arms(found, hold, typed)
     common = [*typed.flags, TESTED, *found.scales.get(scale, [])]
     chosen = _chosen(found.arms, base.cfg.arms)
-    every = {
-        name: [*common, *words, *typed.settings]
-        for name, words in found.arms.items()
-        if name in chosen or name == found.baseline
-    }
+    every = {name: [*common, *words, *typed.settings] for name, words in found.arms.items()}
     seeds = found.seeds if typed.seeds is None else typed.seeds
     name = found.name if scale == "small" else f"{found.name}-{scale}"
     return _Outline(
         name=base.cfg.name or name,
         arms={name: every[name] for name in chosen},
+        left_out={name: words for name, words in every.items() if name not in chosen},
         seeds=seeds,
         held=every[found.baseline],
         baseline=found.baseline,
@@ -274,7 +242,7 @@ def _grid(base: Composed, typed: Typed) -> _Outline:
     settings = [key for key in varied if not typed.is_group(key.lstrip("+"))]
     held = [word for word in found[0] if word.partition("=")[0] not in settings]
     name = base.cfg.name or f"multirun-{_hex(found, hold)}"
-    return _Outline(name, arms, seeds, held, None, hold, None)
+    return _Outline(name, arms, {}, seeds, held, None, hold, None)
 
 
 def _hex(arms: list[list[str]], hold: Hold | None) -> str:
@@ -290,6 +258,16 @@ def refuse_folder(name: str) -> None:
     """Refuse a name that is none for a folder in `runs`."""
     if not re.fullmatch(r"[A-Za-z0-9][\w.+-]*", name):
         raise UserError(f"name={name}: names a folder here: letters, digits and . _ + - only")
+
+
+def _refuse_other_experiment(outline: _Outline, folder: Path) -> None:
+    """Two in one folder would count with one of the two claims."""
+    one = outline.ablation
+    mine, there = an_ablation(one.name, one.scale) if one else A_GRID, holds(folder)
+    if there not in ("", mine):
+        raise UserError(
+            f"name={outline.name}: {folder} holds {there}; give the multirun another name"
+        )
 
 
 def _refuse_latency_beside(outline: _Outline, command: Any) -> None:

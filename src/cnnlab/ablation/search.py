@@ -25,7 +25,6 @@ from cnnlab.ablation.summary import reason_of
 from cnnlab.ablation.tuning import UNTESTED, words_of
 from cnnlab.config import Composed, to_plain
 from cnnlab.errors import UserError
-from cnnlab.tracking.environment import git
 from cnnlab.tracking.identity import identity
 from cnnlab.tracking.metric import value
 from cnnlab.tracking.reading import read_run
@@ -117,14 +116,15 @@ def search_on(search: Search, *, jobs: int, command: Sequence[str]) -> "tuple[St
         raise UserError(f"name={search.name}: another process searches in {search.folder} now")
     try:
         study = _study(search)
-        commit, began = (git() or {}).get("commit"), disk_time(search.folder)
+        began = disk_time(search.folder)
         with Stops() as stops, display() as shown:
             shown.say(_beginning(search, study))
             while stops.signum is None and (batch := _next(search, study, jobs)):
                 plan = Plan(search.name, search.folder, None, batch, search.metric)
                 orders = {
+                    # Code is None: a search may go on under another version of it.
                     job.name: Order(
-                        search.name, job, list(command), {}, commit, None, search.keep, began
+                        search.name, job, list(command), {}, None, None, search.keep, began
                     )
                     for job in batch
                 }

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from cnnlab.ablation.attempt import Attempt, Order
+from cnnlab.ablation.attempt import CODE_CHANGED, Attempt, Order
 from cnnlab.ablation.job import Job, Plan
 from cnnlab.ablation.local_pool import AT_ONCE
+from cnnlab.ablation.secret_words import hidden, told
 from cnnlab.errors import UserError, nearest
 
 KEYS = {
@@ -41,7 +42,9 @@ class NodeAttempt:
         self._attempt: Attempt | None = None
 
     def __call__(self) -> int:
-        """The exit code of `train.py`, or `ELSEWHERE`."""
+        """The exit code of `train.py`, `ELSEWHERE` or `CODE_CHANGED`."""
+        if self._order.code_changed():  # it may have waited for days
+            return CODE_CHANGED
         self._attempt = Attempt(self._order)
         return self._attempt.run()
 
@@ -98,6 +101,7 @@ class SlurmPool:
             raise UserError(f"slurm: {str(error).partition(chr(10))[0]}") from error
         alone = bool(options.get("exclusive")) and cluster == "slurm"
         self._variables = {AT_ONCE: "1" if alone else str(_ALL)}  # as many as there may be
+        self._secret: list[str] = []
         self._running: list[tuple[Job, Any]] = []
 
     look_s = 1.0
@@ -114,10 +118,28 @@ class SlurmPool:
         return [job for job, _ in self._running]
 
     def start(self, orders: Sequence[Order]) -> None:
-        """Submit `orders` as one array."""
-        told = [replace(one, variables=one.variables | self._variables) for one in orders]
-        submitted = self._executor.submit_array([NodeAttempt(order) for order in told])
+        """Submit `orders` as one array.
+
+        Raises:
+            UserError: the scheduler takes no such array.
+        """
+        from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+        attempts = [NodeAttempt(self._for_node(order)) for order in orders]
+        try:
+            with told(self._secret):
+                submitted = self._executor.submit_array(attempts)
+        except (FailedJobError, FailedSubmissionError) as error:
+            said = "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
+            raise UserError(
+                f"slurm: an array of {len(orders)} jobs was not taken: {said}"
+            ) from error
         self._running += list(zip([order.job for order in orders], submitted, strict=True))
+
+    def _for_node(self, order: Order) -> Order:
+        """What submitit writes to the shared disk."""
+        job = replace(order.job, words=hidden(order.job.words, self._secret))
+        return replace(order, job=job, variables=order.variables | self._variables)
 
     def ended(self) -> list[tuple[Job, int]]:
         """Those that ended since the last call, with their exit codes."""
@@ -128,7 +150,7 @@ class SlurmPool:
     def stop(self) -> None:
         """Cancel what is queued; what runs is told to stop, and killed by SLURM if it does not."""
         for _, task in self._running:
-            task.cancel()
+            task.cancel(check=False)  # it may be over by now
 
     def kill(self) -> None:
         """As `stop`: the scheduler kills."""

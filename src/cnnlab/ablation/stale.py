@@ -1,4 +1,4 @@
-"""Runs that are there from another config or another commit: said before anything starts."""
+"""Runs that are there from another config or other code: said before anything starts."""
 
 import json
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from cnnlab.ablation.attempt import STALE
+from cnnlab.ablation.code_version import Code
 from cnnlab.ablation.job import Job, Plan
 from cnnlab.ablation.job_state import JobState, read_state
 from cnnlab.config import compose
@@ -17,36 +18,24 @@ STALE_CHOICES = ("keep", "rerun")
 _MANY = 4
 
 
-def refuse_outdated(plan: Plan, states: list[JobState], commit: str | None) -> None:
+def refuse_outdated(plan: Plan, states: list[JobState], code: Code | None) -> None:
     """Stop where repeating the command would mix runs that are not the same experiment.
 
     Args:
         plan: the multirun.
         states: of its jobs, in their order.
-        commit: of the code now; None: unknown.
+        code: of now; None: unknown.
 
     Raises:
-        UserError: how many runs are outdated, those of other seeds among them, by what, and what
-            `stale` would do.
+        UserError: how many runs are outdated, those that the command leaves out among them, by
+            what, and what `stale` would do.
     """
-    pairs = list(zip(plan.jobs, states, strict=True))
-    configs = [job for job, state in pairs if state.other_config(job)]
-    codes = [state for _, state in pairs if state.other_code(commit)]
-    others = of_other_seeds(plan)
-    if not configs and not codes and not others:
+    own = _kinds(list(zip(plan.jobs, states, strict=True)), code)
+    others = _kinds([(job, read_state(job.folder)) for job in outdated_others(plan, code)], code)
+    if not own and not others:
         return
-    parts = []
-    if configs:
-        parts.append(f"{len(configs)} of another config ({_detail(configs[0])})")
-    if codes:
-        older = sorted({one[:7] for state in codes for one in state.commits - {commit}})
-        parts.append(
-            f"{len(codes)} of another commit ({', '.join(older[:_MANY])}; now {commit:.7})"
-        )
-    stay = ""
-    if others:
-        parts.append(f"{len(others)} of other seeds of another config ({_detail(others[0])})")
-        stay = "; those of other seeds stay until these seeds are named, too"
+    parts = [*own, *(f"{kind}, of seeds or arms left out now" for kind in others)]
+    stay = "; those left out stay until their seeds or arms are named, too" if others else ""
     raise UserError(
         f"stale=null: {plan.folder} holds {len(plan.jobs) + len(plan.others)} runs, "
         f"{' and '.join(parts)}; allowed: keep (finished ones count as they are), rerun (they are "
@@ -54,23 +43,38 @@ def refuse_outdated(plan: Plan, states: list[JobState], commit: str | None) -> N
     )
 
 
-def of_other_seeds(plan: Plan) -> list[Job]:
-    """The runs of these arms under seeds of earlier commands that are of another config.
+def outdated_others(plan: Plan, code: Code | None) -> list[Job]:
+    """The runs of other seeds or arms, by earlier commands, that are of another config or code.
 
     Compared with what is run now, arms of several configs have no verdict.
     """
-    return [job for job in plan.others if read_state(job.folder).other_config(job)]
+    return [job for job in plan.others if read_state(job.folder).outdated(job, code)]
 
 
 def left_as_they_are(others: Sequence[Job]) -> str:
     """What is said where they were found, and `stale` lets the launch go on."""
     seeds = ",".join(map(str, sorted({job.seed for job in others})))
+    arms = ",".join(dict.fromkeys(job.arm for job in others))
     names = ", ".join(job.name for job in others[:_MANY])
     more = f" and {len(others) - _MANY} more" if len(others) > _MANY else ""
     return (
-        f"stale     {len(others)} of other seeds are of another config and stay as they are: "
-        f"{names}{more}; stale=rerun with seed={seeds} runs them again, too"
+        f"stale     {len(others)} of seeds or arms left out now are of another config or code and "
+        f"stay as they are: {names}{more}; stale=rerun with seed={seeds} and arms {arms} runs "
+        "them again, too"
     )
+
+
+def _kinds(pairs: Sequence[tuple[Job, JobState]], code: Code | None) -> list[str]:
+    """A phrase for those of another config, and one for those of other code."""
+    kinds = []
+    if configs := [job for job, state in pairs if state.other_config(job)]:
+        kinds.append(f"{len(configs)} of another config ({_detail(configs[0])})")
+    if code and (codes := [state for _, state in pairs if state.other_code(code)]):
+        older = sorted({one for s in codes for one in s.codes if one.differs(code)}, key=str)
+        edits = all(one.commit == code.commit for one in older)
+        what = "other uncommitted edits" if edits else "another commit"
+        kinds.append(f"{len(codes)} of {what} ({', '.join(map(str, older[:_MANY]))}; now {code})")
+    return kinds
 
 
 def _detail(job: Job) -> str:

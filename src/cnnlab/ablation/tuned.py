@@ -3,8 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from cnnlab.ablation.arm import Arm
-from cnnlab.ablation.choice import FILE, Choice, Unsettled, choose, plain_of, record, recorded
+from cnnlab.ablation.choice import (
+    FILE,
+    Unsettled,
+    choose,
+    plain_of,
+    record,
+    standing,
+    tuned_arm,
+)
 from cnnlab.ablation.launch import launch
 from cnnlab.ablation.plan import Planned
 from cnnlab.ablation.tuning import Tuning
@@ -29,11 +36,9 @@ def tuned(
     """
     tuning, folder = planned.tuning, planned.plan.folder
     assert tuning is not None
-    known = {arm: one for arm, one in recorded(folder).items() if arm in tuning.candidates}
-    if stale == "rerun":  # what still holds is not chosen again
-        known = {arm: one for arm, one in known.items() if _holds(tuning, arm, one)}
-    elif stale is None:
-        _refuse_other_search(planned, tuning, known)
+    if stale is None:
+        _refuse_other_search(planned, tuning)
+    known = standing(tuning, folder, stale)
     if left := [arm for arm in tuning.candidates if arm not in known]:
         print(f"tuning    {tuning}: the same search for every arm; test is left alone", flush=True)
         _announce(planned)
@@ -56,7 +61,7 @@ def tuned(
     for arm in tuning.candidates:
         print(f"tuned     {arm}: {known[arm]}")
     print(f"          by {tuning.metric}; kept in {folder / FILE}", flush=True)
-    arms = [_arm(tuning, arm, known[arm.name]) for arm in planned.arms]
+    arms = [tuned_arm(tuning, arm, known[arm.name]) for arm in planned.arms]
     chosen = {arm: known[arm] for arm in tuning.candidates}
     return planned.with_arms(arms, plain_of(tuning, chosen)), 0
 
@@ -68,24 +73,11 @@ def _announce(planned: Planned) -> None:
         write_json(path, planned.plan.ablation, indent=2)
 
 
-def _holds(tuning: Tuning, arm: str, choice: Choice) -> bool:
-    return choice.search == tuning.search(arm)
-
-
-def _refuse_other_search(planned: Planned, tuning: Tuning, known: Mapping[str, Choice]) -> None:
-    if other := [arm for arm, choice in known.items() if not _holds(tuning, arm, choice)]:
+def _refuse_other_search(planned: Planned, tuning: Tuning) -> None:
+    kept, holding = (standing(tuning, planned.plan.folder, stale) for stale in ("keep", None))
+    if other := [arm for arm in kept if arm not in holding]:
         raise UserError(
             f"stale=null: {planned.plan.folder / FILE} was chosen by another search or config of "
             f"{', '.join(other)}; allowed: keep (the choice counts as it is), rerun (it is made "
             "again)"
         )
-
-
-def _arm(tuning: Tuning, arm: Arm, choice: Choice) -> Arm:
-    for candidate in tuning.candidates[arm.name]:
-        if candidate.point == choice.point:
-            return candidate.arm
-    raise UserError(
-        f"stale=keep: arm {arm.name} was tuned to {choice.point}, which is not in ablation.tune "
-        "now; stale=rerun chooses again"
-    )

@@ -204,7 +204,9 @@ class _Cleaner:
         }
         fields = self.paths(fields)
         if run.git:
-            fields["git"] = {key: run.git.get(key) for key in ("commit", "dirty")}
+            fields["git"] = {
+                key: run.git[key] for key in ("commit", "dirty", "diff") if key in run.git
+            }
         if "platform" in fields["environment"]:
             fields["environment"]["platform"] = _system(fields["environment"]["platform"])
         if run.wandb:

@@ -1,6 +1,7 @@
 """On what a run ran: versions, processor, devices, the code's commit."""
 
 import getpass
+import hashlib
 import os
 import platform
 import re
@@ -72,7 +73,8 @@ def user() -> str:
 def git() -> dict[str, Any] | None:
     """The code's commit, branch, whether files differ from it, and the remote; None outside git.
 
-    The repository is the one that holds this package, else the working folder's.
+    The repository is the one that holds this package, else the working folder's. `diff` tells one
+    state of uncommitted edits of tracked files from another (a hash); None: there are none.
     """
     for folder in (Path(__file__).parent, Path.cwd()):
         status = _git(folder, "status", "--porcelain=v2", "--branch")
@@ -86,15 +88,29 @@ def git() -> dict[str, Any] | None:
             "commit": commit,
             "branch": heads.get("head"),
             "dirty": any(not line.startswith("#") for line in status.splitlines()),
+            "diff": _diff(folder) if re.search(r"^[12u] ", status, re.MULTILINE) else None,
             "remote": (_git(folder, "config", "--get", "remote.origin.url") or "").strip() or None,
         }
     return None
 
 
+def _diff(folder: Path) -> str | None:
+    """Sixteen hex digits, by the names and contents of the files that differ."""
+    words = ("--full-index", "--no-color", "--no-ext-diff", "--no-prefix", "--no-renames")
+    text = _git(folder, "diff", "HEAD", *words)
+    # The headers hold the hashes of both contents; how changes are shown is everybody's own.
+    headers = "\n".join(re.findall(r"^[a-z].*$", text or "", re.MULTILINE))
+    return hashlib.sha256(headers.encode()).hexdigest()[:16] if headers else None
+
+
 def _git(folder: Path, *words: str) -> str | None:
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10
+            ["git", "-C", str(folder), *words],
+            capture_output=True,
+            text=True,
+            errors="replace",  # a diff holds any bytes
+            timeout=10,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

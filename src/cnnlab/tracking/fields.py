@@ -73,7 +73,8 @@ def now() -> str:
 def _time(earlier: RunData | None, repository: Mapping[str, Any] | None) -> dict[str, Any]:
     """A run that is resumed on other code says so in its sessions."""
     start = now()
-    session = {"started": start} | {k: (repository or {}).get(k) for k in ("commit", "dirty")}
+    kept = ("commit", "dirty", "diff")
+    session = {"started": start} | {key: (repository or {}).get(key) for key in kept}
     before = earlier.time if earlier else {"started": start, "sessions": []}
     return {
         "started": before["started"],
