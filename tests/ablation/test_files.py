@@ -55,6 +55,7 @@ def written(name: str) -> Any:
     return file
 
 
+@cache
 def read(name: str, scale: str) -> definition.Ablation:
     node: Any = OmegaConf.to_container(written(name).ablation, resolve=True)
     return definition.read(name, node, scale, {"tolerance": 0.05})
@@ -132,9 +133,9 @@ def test_reads(name: str, scale: str):
 def test_is_planned(name: str, scale: str, built_once):
     """All arms, and their nets; costs are held below and counted in a slow test."""
     names = list(read(name, scale).arms)
-    found = planned(name, scale, "hold.cost=null", "seed=0,1")
+    found = planned(name, scale, "hold.cost=null", "seed=0")
     assert [arm.name for arm in found.arms] == names
-    assert len({job.identity for job in found.plan.jobs}) == len(found.plan.jobs) == 2 * len(names)
+    assert len({job.identity for job in found.plan.jobs}) == len(found.plan.jobs) == len(names)
     for arm in found.arms:
         cfg = arm.composed.cfg
         if scale == "small":
