@@ -46,6 +46,15 @@ def test_a_scale_may_replace_parts(of):
     assert found.seeds == [1, 2]
 
 
+def test_sets_whose_errors_are_drawn(of):
+    assert of().edf is None
+    sets = {"A": ["one", "two"], "B": ["two", "four"]}
+    found = of(edf=sets)
+    assert found.edf == found.to_plain()["edf"] == sets
+    with pytest.raises(UserError, match=r"^ablation.edf.A=one: no such arm"):
+        of("paper", edf=sets)  # it has other arms, and no sets of its own
+
+
 def test_the_tolerance_may_be_left_to_the_config(of):
     assert of(hold={"cost": "macs", "solve": "model.width"}).hold.tolerance == 0.05
 
@@ -78,6 +87,11 @@ def test_it_goes_through_json(of):
         ({"seeds": [1, 1]}, "ablation.seeds=[1, 1]: one of them stands there twice"),
         ({"seeds": [-1]}, "ablation.seeds=-1: must be at least 0"),
         ({"contrasts": []}, "ablation.contrasts: none"),
+        ({"edf": {}}, "ablation.edf: no set of arms"),
+        ({"edf": {"A": ["one", "tow"]}}, "ablation.edf.A=tow: no such arm; did you mean 'two'?"),
+        ({"edf": {"A": ["one"]}}, "ablation.edf.A=['one']: a distribution is of two arms or more"),
+        ({"edf": {"A": ["one", "one"]}}, "ablation.edf.A=['one', 'one']: a distribution is of two"),
+        ({"edf": {"A": "one"}}, "ablation.edf.A=one: must be a list"),
         (
             {"contrasts": [{"name": "x", "arms": ["one", "for"], "expect": "positive"}]},
             "ablation.contrasts[0].arms=for: arms are one, two, four; did you mean 'four'?",

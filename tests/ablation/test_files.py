@@ -3,9 +3,14 @@
 The plan itself is made of every file at both scales, from words to solved knobs, without data.
 """
 
+import importlib
+import json
 import math
 import re
+from collections.abc import Iterator
+from copy import deepcopy
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +55,7 @@ def written(name: str) -> Any:
     return file
 
 
+@cache
 def read(name: str, scale: str) -> definition.Ablation:
     node: Any = OmegaConf.to_container(written(name).ablation, resolve=True)
     return definition.read(name, node, scale, {"tolerance": 0.05})
@@ -61,10 +67,46 @@ def without_data(tmp_path, monkeypatch):
     monkeypatch.setenv("CNNLAB_DATA", str(tmp_path / "none"))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def folders_read_once() -> Iterator[None]:
+    """Hydra reads the folders once for each choice of groups: that was half of a plan's time.
+
+    Settings, which are what arms differ in most, are applied to copies.
+    """
+    module: Any = importlib.import_module("cnnlab.config.compose")
+    load, loaded = module._load, {}
+
+    def load_once(loader: Any, name: str, groups: list[Any]) -> Any:
+        key = (name, *(override.input_line for override in groups))
+        if key not in loaded:
+            loaded[key] = load(loader, name, groups)
+        return deepcopy(loaded[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_load", load_once)
+        yield
+
+
+_BUILT: set[str] = set()
+
+
 @pytest.fixture
-def uncounted(monkeypatch):
-    """No net is built."""
-    monkeypatch.setattr(Costs, "of", lambda self, cfg: Cost(1, 1, 1, 1, (3, 32, 32), []))
+def built_once(monkeypatch):
+    """Each net is built, without storage, for the first arm that has it; none is counted."""
+
+    def of(costs: Costs, cfg: Any) -> Cost:
+        plain = to_plain(cfg)
+        model = {key: plain["model"][key] for key in plain["model"] if key not in _SAME_NET}
+        net = json.dumps([model, plain["head"]], sort_keys=True)
+        if net not in _BUILT:
+            assert costs.params(cfg) > 0
+            _BUILT.add(net)
+        return Cost(1, 1, 1, 1, (3, 32, 32), [])
+
+    monkeypatch.setattr(Costs, "of", of)
+
+
+_SAME_NET = ("weights", "seed", "freeze")
 
 
 def planned(name: str, scale: str, *words: str) -> Planned:
@@ -88,13 +130,12 @@ def test_reads(name: str, scale: str):
 
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("name", FILES)
-def test_is_planned(name: str, scale: str, uncounted):
-    """All arms of the small scale; of the other the first and the last, all in a slow test."""
+def test_is_planned(name: str, scale: str, built_once):
+    """All arms, and their nets; costs are held below and counted in a slow test."""
     names = list(read(name, scale).arms)
-    names = names if scale == "small" else [names[0], names[-1]]
-    found = planned(name, scale, f"arms={','.join(names)}", "hold.cost=null", "seed=0,1")
+    found = planned(name, scale, "hold.cost=null", "seed=0")
     assert [arm.name for arm in found.arms] == names
-    assert len({job.identity for job in found.plan.jobs}) == len(found.plan.jobs) == 2 * len(names)
+    assert len({job.identity for job in found.plan.jobs}) == len(found.plan.jobs) == len(names)
     for arm in found.arms:
         cfg = arm.composed.cfg
         if scale == "small":
@@ -102,6 +143,24 @@ def test_is_planned(name: str, scale: str, uncounted):
             # Nothing is selected on val.
             assert cfg.trainer.validate_every == cfg.trainer.max_epochs
             assert cfg.tested == "last"
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", FILES)
+def test_every_arm_has_a_reason(name: str, scale: str):
+    """It is in a contrast, or the baseline, or the file's head says why it is in no contrast."""
+    ablation = read(name, scale)
+    compared = {arm for contrast in ablation.contrasts for arm in contrast.weights}
+    told = " ".join(s for s in sentences(name) if "in no contrast" in s.lower())
+    for arm in ablation.arms.keys() - compared - {ablation.baseline}:
+        assert re.search(rf"(?<![\w.-]){re.escape(arm)}(?![\w-])", told), f"{arm}: why is it run?"
+
+
+def sentences(name: str) -> list[str]:
+    """Of the comment at the head of a file."""
+    lines = FILES[name].read_text(encoding="utf-8").splitlines()
+    head = [line.removeprefix("#").strip() for line in takewhile(lambda s: s[0] == "#", lines)]
+    return re.split(r"(?<=\.)\s+(?=[A-Z])", " ".join(head))
 
 
 # What is held -----------------------------------------------------------------------------------
@@ -173,6 +232,20 @@ def test_each_arm_could_start(name: str, scale: str):
     assert all(arm.cost["cost/gmacs"] > 0 for arm in found.arms)
 
 
+def test_arms_of_depthwise_separable_have_the_macs_that_its_head_says():
+    """Three forms of one depth and width, and standard nets narrowed to the MACs of two."""
+    names = ["standard", "grouped", "separable", "narrow-8.5", "narrow-5.0"]
+    found = planned("depthwise_separable", "small", f"arms={','.join(names)}", "seed=0")
+    macs = {arm.name: 1000 * arm.cost["cost/gmacs"] for arm in found.arms}
+    shapes = {arm.name: arm.composed.cfg.model for arm in found.arms}
+    for form in ("grouped", "separable"):
+        assert shapes[form].depths == shapes["standard"].depths
+        assert shapes[form].widths == shapes["standard"].widths
+    assert [round(macs[form], 1) for form in names[:3]] == [19.1, 8.5, 5.0]
+    assert macs["narrow-8.5"] == pytest.approx(macs["grouped"], rel=0.02)
+    assert macs["narrow-5.0"] == pytest.approx(macs["separable"], rel=0.02)
+
+
 @pytest.mark.slow  # ten nets at 224 pixels
 def test_ranks_of_flops_vs_runtime_are_what_is_counted():
     arms = arms_of("flops_vs_runtime", "small")
@@ -206,8 +279,6 @@ SHORT = [
 )
 def test_runs(name: str, arms: str, embedded: list[str], tmp_path, monkeypatch):
     """From the command line to records, in this process; compare makes a table of them."""
-    import json
-
     from cnnlab.ablation import command, launch
     from cnnlab.ablation.job import FOLDER, JOB
     from cnnlab.config import compose

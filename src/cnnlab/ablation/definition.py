@@ -70,6 +70,7 @@ class Ablation:
         tune: keys that are searched alike for every arm, and their values; None: nothing is.
         tuning_seeds: under which they are; none of them counts.
         scales: the words of each scale.
+        edf: sets of arms by name, whose distributions of errors the report draws; None: none.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Ablation:
     tune: dict[str, list[Any]] | None
     tuning_seeds: list[int]
     scales: dict[str, list[str]]
+    edf: dict[str, list[str]] | None = None
 
     def to_plain(self) -> dict[str, Any]:
         """As plain containers, for JSON."""
@@ -125,7 +127,7 @@ def read(name: str, node: Any, scale: str, hold: Mapping[str, Any]) -> Ablation:
     chosen = node["scales"].get(scale, [])
     key = f"ablation.scales.{scale}"
     own = {} if isinstance(chosen, list) else {k: v for k, v in chosen.items() if k != "words"}
-    node = {"hold": None, "published": None, "tune": None} | node | own
+    node = {"hold": None, "published": None, "tune": None, "edf": None} | node | own
     keys = {part: f"{key}.{part}" if part in own else f"ablation.{part}" for part in node}
     _refuse(_faults(node, keys))
     held, published, tune = node["hold"], node["published"], dict(node["tune"] or {})
@@ -148,6 +150,7 @@ def read(name: str, node: Any, scale: str, hold: Mapping[str, Any]) -> Ablation:
             of: words if isinstance(words, list) else words["words"]
             for of, words in node["scales"].items()
         },
+        edf=node["edf"],
     )
 
 
@@ -210,6 +213,8 @@ def _faults(node: dict[str, Any], keys: dict[str, str]) -> Iterator[str]:
     yield from _hold_faults(node["hold"], keys["hold"], node["baseline"], arms)
     if node["tune"]:
         yield from _tune_faults(node, keys["tune"])
+    if node["edf"] is not None:
+        yield from _edf_faults(node["edf"], keys["edf"], arms)
 
 
 def _tune_faults(node: dict[str, Any], key: str) -> Iterator[str]:
@@ -250,6 +255,15 @@ def _arm_faults(key: str, names: Any, arms: Mapping[str, Any]) -> Iterator[str]:
         if name not in arms:
             near = nearest(str(name), arms)
             yield f"{key}={name}: no such arm{near}; there are {', '.join(arms)}"
+
+
+def _edf_faults(sets: dict[str, list[str]], key: str, arms: Mapping[str, Any]) -> Iterator[str]:
+    if not sets:
+        yield f"{key}: no set of arms; null draws no distribution"
+    for name, members in sets.items():
+        yield from _arm_faults(f"{key}.{name}", members, arms)
+        if len(set(members)) < max(2, len(members)):
+            yield f"{key}.{name}={members}: a distribution is of two arms or more, each once"
 
 
 def _published_faults(

@@ -44,6 +44,7 @@ class Scale(TypedDict):
     hold: NotRequired[Hold | None]
     published: NotRequired[Published | None]
     tune: NotRequired[dict[str, list[Any]] | None]
+    edf: NotRequired[dict[str, list[str]] | None]
 
 
 class Ablation(TypedDict):
@@ -59,6 +60,7 @@ class Ablation(TypedDict):
     hold: NotRequired[Hold | None]
     published: NotRequired[Published | None]
     tune: NotRequired[dict[str, list[Any]] | None]
+    edf: NotRequired[dict[str, list[str]] | None]
     scales: dict[str, list[str] | Scale]
 
 

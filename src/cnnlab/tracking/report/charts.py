@@ -6,6 +6,7 @@ from functools import partial
 from cnnlab.tracking.comparison import Comparison, Paired
 from cnnlab.tracking.grids import COST_TITLES
 from cnnlab.tracking.naming import some
+from cnnlab.tracking.report.edf import distributions, edf, is_error
 from cnnlab.tracking.report.figure import choice, figure
 from cnnlab.tracking.report.forest import Row, forest
 from cnnlab.tracking.report.lines import drawn, lines, second_half
@@ -69,6 +70,27 @@ def _figures(paired: Paired, unit: Unit) -> str:
         low, high = paired.interval
         words.append(f"[{unit.number(low)}, {unit.number(high)}]")
     return " ".join(words)
+
+
+def errors(comparison: Comparison, own: Mapping[str, Look]) -> Html | None:
+    """The distribution of each set of arms that the ablation file names."""
+    sets = distributions(comparison)
+    if not sets:
+        return None
+    unit, metric = Unit.of(comparison.metric), comparison.metric
+    title = unit.titled(f"error, 1 - {metric}" if is_error(comparison) else metric)
+    falls = is_error(comparison) or not comparison.higher_is_better
+    words = [
+        "The share of each set's nets at or below a value (empirical distribution function); a "
+        f"net's is the mean over its seeds. Further {'left' if falls else 'right'} is better. ",
+        "Median: ",
+        "; ".join(f"{s.name} {unit.value(s.median)} (nets: {len(s.nets)})" for s in sets),
+        ".",
+    ]
+    missing = [arm for one in sets for arm in one.missing]
+    if missing:
+        words.append(f" Not among them, as no run counts: {some(missing)}.")
+    return figure(partial(edf, sets, own, title=title, unit=unit), words)
 
 
 def curves(comparison: Comparison, own: Mapping[str, Look]) -> Html | None:

@@ -9,7 +9,7 @@ from cnnlab.tracking.comparison import Comparison
 from cnnlab.tracking.grids import COST_TITLES, running_time
 from cnnlab.tracking.report import tables
 from cnnlab.tracking.report.answer import answer, heading, questions
-from cnnlab.tracking.report.charts import costs, curves, differences
+from cnnlab.tracking.report.charts import costs, curves, differences, errors
 from cnnlab.tracking.report.markup import Child, Html, join, tag
 from cnnlab.tracking.report.palette import Look, looks
 
@@ -26,6 +26,7 @@ def page(comparison: Comparison) -> str:
         questions(comparison),
         _differences(comparison, own),
         _groups(comparison, own),
+        _section("edf", "Distribution of errors", errors(comparison, own)),
         _section("curves", "Learning curves", curves(comparison, own)),
         _section("costs", f"{comparison.metric} against cost", costs(comparison, own)),
         _config(comparison, own),

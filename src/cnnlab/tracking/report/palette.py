@@ -60,6 +60,12 @@ def looks(comparison: Comparison) -> dict[str, Look]:
     return found
 
 
+def nth(place: int) -> Look:
+    """Of what is no group, such as a set of them; the ink is left to the baseline."""
+    colour = 1 + place % (COLOURED - 1)
+    return Look(-1, f"c{colour}", _DASHES[place % COLOURED], _SHAPES[place % COLOURED])
+
+
 def mark(shape: str, x: float, y: float, size: float = 5.0) -> Html:
     """A point; its colour is that of the element around it."""
     if shape == "disc":
