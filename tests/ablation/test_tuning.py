@@ -250,6 +250,9 @@ def test_tuning_runs_are_to_do_for_arms_without_a_choice(lab):
     found, runs = left(("one", "two"))
     assert str(found.tuning) == "; 2 finished, 2 to do"
     assert (found.chosen, runs["two"]) == ([], 1 + 2)
+    other = Job("three", 1, [], counted.folder, "another config", None)
+    planned = replace(lab.planned(["one"]), cfg=SimpleNamespace(stale=None))
+    assert to_do(replace(planned, plan=replace(planned.plan, others=[other]))).others == 1
 
 
 def test_another_search_is_no_silent_one(lab):

@@ -55,7 +55,7 @@ def dry_run(planned: Planned) -> None:
         f"runs     {len(jobs)}: {len(planned.arms)} arms, {len(seeds)} seeds ({each}){left.counted}"
     )
     if left.others:
-        print(f"stale    {left.others} of seeds or arms left out now, too: stale=keep|rerun")
+        print(f"stale    {left.others} of seeds or arms left out now: stale=keep|rerun")
     for line in tuning_lines(planned.tuning) if planned.tuning else ():
         chosen = f"; chosen before for {', '.join(left.chosen)}" if left.chosen else ""
         print(f"{line}{chosen}{left.tuning}")
