@@ -55,6 +55,11 @@ def test_sets_whose_errors_are_drawn(of):
         of("paper", edf=sets)  # it has other arms, and no sets of its own
 
 
+def test_an_arm_that_is_null_is_left_out(of):
+    arms = {"one": ["model.groups=1"], "two": None, "four": ["model.groups=4"]}
+    assert list(of(arms=arms).arms) == ["one", "four"]
+
+
 def test_the_tolerance_may_be_left_to_the_config(of):
     assert of(hold={"cost": "macs", "solve": "model.width"}).hold.tolerance == 0.05
 
@@ -85,6 +90,7 @@ def test_it_goes_through_json(of):
         ({"seeds": []}, "ablation.seeds: none"),
         ({"seeds": [1, "b"]}, "ablation.seeds=[1, 'b']: must be a list, each a whole number"),
         ({"seeds": [1, 1]}, "ablation.seeds=[1, 1]: one of them stands there twice"),
+        ({"tune": {"optimizer.lr": [0.1]}}, "ablation.tune: one point, and nothing to choose"),
         ({"seeds": [-1]}, "ablation.seeds=-1: must be at least 0"),
         ({"contrasts": []}, "ablation.contrasts: none"),
         ({"edf": {}}, "ablation.edf: no set of arms"),

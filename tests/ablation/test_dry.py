@@ -20,6 +20,7 @@ def test_it_prints_arms_costs_runs_time_and_disk(write, tmp_path, capsys):
     assert multirun([*write(), *QUICK, "arms=one,two"]) == 0
     said = capsys.readouterr().out
     assert "mine: More groups are better." in said
+    assert "asks     of test/top1: four against one" in said
     assert "held     params of arm one by model.width_per_group, within 10.0%" in said
     (one,) = re.findall(r"^one +model\.groups=1 +8 +([\d.]+) .* held$", said, re.M)
     # Two groups of 5 channels: solved, and the words do not say it twice.

@@ -293,8 +293,13 @@ def test_outdated_runs_are_refused_kept_or_run_again(study, capsys, monkeypatch,
     assert "\n" not in str(error.value)
     detail = "1 of another config (b-s1)" if what == "config" else "4 of another commit (1111111;"
     assert detail in str(error.value)
+    capsys.readouterr()
     assert study.launch(stale="keep") == 0
     assert study.trace() == DONE_ONCE
+    kept = "1 of another config or other code (stale=keep): b-s1"
+    if what == "commit":
+        kept = "4 of another config or other code (stale=keep): a-s1, "
+    assert f"kept      {kept}" in capsys.readouterr().out
     study.of["b-s1"] = ["value=0.75"]
     assert study.launch(stale="rerun") == 0
     moved = sorted(path.name for path in (study.folder / ".stale").iterdir())
@@ -510,3 +515,11 @@ def test_several_runs_within_a_sweep_of_wandb_are_refused(study, monkeypatch):
     with pytest.raises(UserError, match="WANDB_SWEEP_ID is set"):
         study.launch()
     assert not study.folder.exists()
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(study):
+    plan = study.plan()
+    study.folder.parent.mkdir(parents=True, exist_ok=True)
+    study.folder.write_text("a file")
+    with pytest.raises(UserError, match=r"^runs: .*study cannot be made \(Not a directory\)$"):
+        launch(plan, jobs=1, stale=None, keep="all", command=FAKE)

@@ -262,6 +262,7 @@ def test_a_folder_has_one_experiment(write, uncounted, tmp_path, there, now, sai
         (["stale=kep"], "did you mean 'keep'"),
         (["hold.cost=parms"], "hold.cost=parms: .*did you mean 'params'"),
         (["name=a/b"], "name=a/b: names a folder here"),
+        (["model.weights=no/such.safetensors"], "arm one: model.weights=no/such.safetensors: no s"),
         (["model.grops=3"], r"arm one: model\.grops: no such config key"),
         (["ablation=min"], "ablation=min: no such config; did you mean 'mine'"),
     ],
@@ -270,6 +271,11 @@ def test_wrong_words(write, words, said):
     with pytest.raises(UserError) as caught:
         plan([*write(), *words])
     assert re.search(said, str(caught.value).splitlines()[0])
+
+
+def test_a_tolerance_of_nothing(write):
+    with pytest.raises(UserError, match=r"^hold\.tolerance=0\.1: nothing is held; hold\.cost=p"):
+        plan([*write(hold=None), "hold.tolerance=0.1"])
 
 
 def test_any_arm_that_is_wrong_is_named(write):

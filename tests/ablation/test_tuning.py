@@ -288,10 +288,10 @@ def test_the_mean_over_several_seeds_decides(lab):
         # What is typed replaces what the file says.
         (
             LR,
-            ["ablation.tune={optimizer.lrr: [1]}"],
+            ["ablation.tune={optimizer.lrr: [1, 2]}"],
             r"^arm one: optimizer\.lrr: no such .*'optimizer\.lr'",
         ),
-        ({"optimizer.lr": [-1.0]}, [], r"optimizer\.lr=-1\.0: must be above 0"),
+        ({"optimizer.lr": [-1.0, 1.0]}, [], r"optimizer\.lr=-1\.0: must be above 0"),
     ],
 )
 def test_mistakes_are_one_line(write, tune, words, said):

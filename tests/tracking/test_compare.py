@@ -222,7 +222,11 @@ def test_how_it_was_tuned_is_said(study):
     tuned = {"metric": "val/top1", "seeds": [1000], "values": values, "arms": {"g4": choice}}
     (note,) = (n for n in compared(study(tune=values, tuned=tuned)).notes if "tuned" in n)
     assert note.startswith("tuned: optimizer.lr in {0.1, 2} by val/top1, 1 seed, every arm by the")
-    assert note.endswith("; left out: g4 optimizer.lr=2 (diverged)")
+    assert "; left out: g4 optimizer.lr=2 (diverged)" in note
+    assert note.endswith("; at the edge of the grid: optimizer.lr of g4")
+    tried.insert(0, tried[0] | {"point": {"optimizer.lr": 0.05}})
+    (note,) = (n for n in compared(study(tune=values, tuned=tuned)).notes if "tuned" in n)
+    assert "edge" not in note
 
 
 def test_an_arm_without_a_run_is_named_and_its_verdict_is_open(study):

@@ -60,10 +60,19 @@ def test_values_under_secret_names_are_replaced_wherever_they_occur():
         ("wandb_v1_" + "Ab_1" * 10, MARK),
         (SHA + SHA[:24], SHA + SHA[:24]),  # a sha256 is no W&B key
         ("model.weights=timm", "model.weights=timm"),
+        ("tags={api_key: abc, n: 1}", f"tags={{api_key: {MARK}, n: 1}}"),
+        ("a={b: {'token': x, c: 'a b'}}", f"a={{b: {{'token': {MARK}, c: 'a b'}}}}"),
+        ("+tags.note='x api_key=abc y=2'", f"+tags.note='x api_key={MARK} y=2'"),
+        ("optimizer={lr: 0.1}", "optimizer={lr: 0.1}"),
     ],
 )
 def test_forms_of_secrets(text, clean):
     assert Redactor({}, [], {}).text(text) == clean
+
+
+def test_what_a_dict_or_quotes_hold_is_hunted_for_elsewhere():
+    redactor = Redactor({}, ["tags={api_key: tiger-4711}", "note='x token=lion-0815'"], {})
+    assert redactor.text("tiger-4711 lion-0815") == f"{MARK} {MARK}"
 
 
 def test_a_commit_id_stays_in_facts():

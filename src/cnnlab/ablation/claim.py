@@ -72,10 +72,16 @@ def disk_time(folder: Path) -> float:
     """Now, as the disk of the multirun in `folder` has it, in seconds since the epoch.
 
     Times of its files compare with that, also where a node's own clock is another than this one's.
+
+    Raises:
+        UserError: the folder cannot be made.
     """
     path = folder / LAUNCHER
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    except OSError as error:
+        raise UserError(f"runs: {folder} cannot be made ({error.strerror})") from error
     return path.stat().st_mtime
 
 

@@ -122,6 +122,7 @@ def read(name: str, node: Any, scale: str, hold: Mapping[str, Any]) -> Ablation:
             f"ablation={name}: holds no ablation; its file begins with '# @package _global_' and "
             "has the node 'ablation'"
         )
+    node = _less_null_arms(node)
     _refuse(types.record_faults("ablation", node, lookup(where, schema.Ablation.__name__)))
     _refuse(_scale_faults(node["scales"], scale))
     chosen = node["scales"].get(scale, [])
@@ -152,6 +153,14 @@ def read(name: str, node: Any, scale: str, hold: Mapping[str, Any]) -> Ablation:
         },
         edf=node["edf"],
     )
+
+
+def _less_null_arms(node: dict[str, Any]) -> dict[str, Any]:
+    """An arm of another file that is null in this one is none of its arms."""
+    arms = node.get("arms")
+    if not isinstance(arms, dict):
+        return node
+    return node | {"arms": {name: words for name, words in arms.items() if words is not None}}
 
 
 def words_set(words: list[str]) -> list[str]:
@@ -243,6 +252,8 @@ def _tune_faults(node: dict[str, Any], key: str) -> Iterator[str]:
             yield f"{key}.{name}: solved for each arm (hold.solve), so it cannot be tuned"
         if by := [arm for arm, words in node["arms"].items() if name in _readable(words)]:
             yield f"{key}.{name}: set by {', '.join(by)}; what makes an arm cannot be tuned"
+    if searched and all(len(values) == 1 for values in searched.values()):
+        yield f"{key}: one point, and nothing to choose; two values at least"
 
 
 def _readable(words: list[str]) -> list[str]:

@@ -101,6 +101,8 @@ def _title(planned: Planned, common: list[str]) -> Iterator[str]:
     if plan.ablation:
         yield f"{plan.name}: {plan.ablation['claim']}"
         yield f"source   {plan.ablation['source']}"
+        asked = "; ".join(contrast["name"] for contrast in plan.ablation["contrasts"])
+        yield f"asks     of {plan.ablation['metric']}: {asked}"
     else:
         yield plan.name
     shared = " ".join(word for word in common if not word.startswith("--"))

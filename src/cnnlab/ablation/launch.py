@@ -12,7 +12,7 @@ from typing import Any
 
 from cnnlab.ablation.attempt import KEEP, Order, trim
 from cnnlab.ablation.claim import at_work, disk_time
-from cnnlab.ablation.code_version import code_now
+from cnnlab.ablation.code_version import Code, code_now
 from cnnlab.ablation.display import display
 from cnnlab.ablation.job import Plan
 from cnnlab.ablation.job_state import JobState, read_state
@@ -97,7 +97,7 @@ def launch(
         shown.say(_beginning(plan, list(finished), jobs if slurm is None else None))
         multirun = Multirun(plan, pool, orders, finished, shown)
         multirun.run(stops)
-    return _conclude(plan, multirun.states, stops.signum)
+    return _conclude(plan, multirun.states, stops.signum, code)
 
 
 def _pool(plan: Plan, jobs: int, slurm: Mapping[str, Any] | None) -> Pool:
@@ -113,17 +113,26 @@ def _beginning(plan: Plan, finished: list[str], jobs: int | None) -> str:
     if jobs is not None and jobs > 1:
         line += f", {jobs} at a time"
     if finished:
-        more = f" and {len(finished) - _NAMED} more" if len(finished) > _NAMED else ""
-        names = ", ".join(finished[:_NAMED])
-        line += f"\nskip      {len(finished)} that finished before: {names}{more}"
+        line += f"\nskip      {len(finished)} that finished before: {_some(finished)}"
     return line
 
 
-def _conclude(plan: Plan, known: Mapping[str, JobState], signum: int | None) -> int:
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _conclude(
+    plan: Plan, known: Mapping[str, JobState], signum: int | None, code: Code | None
+) -> int:
     # Jobs that no attempt settled were not begun, or are another launcher's.
     states = [known.get(job.name, JobState("new")) for job in plan.jobs]
     open_ = sum(state.status != "finished" for state in states)
     print(f"\n{final_table(plan, states)}\n", flush=True)
+    counted = [(j, s) for j, s in zip(plan.jobs, states, strict=True) if s.status == "finished"]
+    kept = [job.name for job, state in counted if state.outdated(job, code)]
+    if kept:
+        print(f"kept      {len(kept)} of another config or other code (stale=keep): {_some(kept)}")
     again = f"repeat the command: {_command()}"
     if signum is not None and open_:
         print(f"stopped   {open_} of {len(states)} runs are to do; to go on, {again}")

@@ -217,6 +217,11 @@ def _hold(base: Composed, of_file: Hold | None, typed: Typed) -> Hold | None:
         given = {"cost": of_file.cost, "solve": of_file.solve, "tolerance": of_file.tolerance}
         values |= {part: value for part, value in given.items() if part not in typed.hold}
     if values["cost"] is None and (of_file is not None or values["solve"] is None):
+        if of_file is None and "tolerance" in typed.hold:
+            raise UserError(
+                f"hold.tolerance={values['tolerance']}: nothing is held; hold.cost=params "
+                "hold.solve=KEY holds it"
+            )
         return None
     for part, example in (("cost", "params"), ("solve", "model.width_per_group")):
         if values[part] is None:
@@ -282,6 +287,9 @@ def _checked(name: str, words: list[str], outline: _Outline) -> Composed:
     try:
         composed = compose([*words, f"seed={outline.seeds[0]}"])
         check(composed)
+        weights = composed.cfg.model.weights
+        if weights not in (None, "timm") and not Path(weights).exists():
+            raise UserError(f"model.weights={weights}: no such file or run")
         if outline.ablation and (
             fault := metric_fault(to_plain(composed.cfg), outline.ablation.metric)
         ):

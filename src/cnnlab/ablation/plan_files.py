@@ -174,7 +174,7 @@ def _tuned(before: dict[str, Any], now: dict[str, Any] | None, arms: set[str]) -
 def _read(path: Path) -> dict[str, Any] | None:
     try:
         stored = json.loads(path.read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # whether it can be made is said later
         return None
     except ValueError as error:
         raise UserError(f"{path}: not written by cnnlab ({error}); move it away") from None

@@ -35,6 +35,10 @@ _PATTERNS = (
 # Not within a path: folders of a hub's cache are named by commits.
 _WANDB_HEX_KEY = re.compile(r"(?<![0-9A-Za-z/])[0-9a-f]{40}(?![0-9A-Za-z/])")
 _ASSIGNMENT = re.compile(r"([\w.@/+~-]+)=('[^']*'|\"[^\"]*\"|[^\s,&{}\[\]]+)")
+_ENTRY = re.compile(
+    r"(?<=[{,])(\s*['\"]?[\w.-]+['\"]?\s*:\s*)('[^']*'|\"[^\"]*\"|[^\s,&{}\[\]'\"]+)"
+)
+"""Of a dict that is typed as one word: `tags={api_key: abc}`."""
 
 
 class Redactor:
@@ -52,14 +56,13 @@ class Redactor:
         found = {v for k, v in environ.items() if is_secret(k) and k != "PWD"}  # the folder
         found |= set(_named_secrets(config))
         for word in words:
-            found |= {v.strip("'\"") for k, v in _ASSIGNMENT.findall(word) if is_secret(k)}
+            found |= set(_secrets_in(word))
         known = sorted((v for v in found if len(v) >= _SHORTEST), key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, known))) if known else None
 
     def text(self, text: str) -> str:
         """`text` without secrets; 40 hex digits count as a W&B key."""
-        text = _WANDB_HEX_KEY.sub(MARK, self.prose(text))
-        return _ASSIGNMENT.sub(lambda m: f"{m[1]}={MARK}" if is_secret(m[1]) else m[0], text)
+        return _without_named(_WANDB_HEX_KEY.sub(MARK, self.prose(text)))
 
     def prose(self, text: str) -> str:
         """`text` without known secrets, but with commit ids and other hashes."""
@@ -93,6 +96,42 @@ def is_secret(name: str) -> bool:
     """
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name.rpartition(".")[2])
     return bool(words) and words[-1].lower() in _SECRET_WORDS
+
+
+def _without_named(text: str) -> str:
+    """What is assigned to the name of a secret, also within quotes and in a dict, is replaced."""
+
+    def entry(found: re.Match[str]) -> str:
+        return f"{found[1]}{MARK}" if is_secret(_name(found[1])) else found[0]
+
+    def assigned(found: re.Match[str]) -> str:
+        if is_secret(found[1]):
+            return f"{found[1]}={MARK}"
+        inner = _quoted(found[2])
+        return found[0] if inner is None else found[0].replace(inner, _without_named(inner))
+
+    return _ASSIGNMENT.sub(assigned, _ENTRY.sub(entry, text))
+
+
+def _secrets_in(word: str) -> Iterator[str]:
+    """The values that `_without_named` replaces."""
+    for name, value in _ENTRY.findall(word):
+        if is_secret(_name(name)):
+            yield value.strip("'\"")
+    for name, value in _ASSIGNMENT.findall(word):
+        if is_secret(name):
+            yield value.strip("'\"")
+        elif inner := _quoted(value):
+            yield from _secrets_in(inner)
+
+
+def _name(entry: str) -> str:
+    return entry.strip(" :'\"")
+
+
+def _quoted(value: str) -> str | None:
+    """What is within the quotes; None: there are none, or nothing is."""
+    return value[1:-1] or None if value[0] in "'\"" and value[-1] == value[0] else None
 
 
 def _named_secrets(node: Any, name: str = "") -> Iterator[str]:
