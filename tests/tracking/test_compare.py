@@ -252,6 +252,9 @@ def test_a_broken_ablation_file_is_one_line(study, tmp_path):
     (tmp_path / "runs" / "study" / "ablation.json").write_text('{"name": "x"}')
     with pytest.raises(UserError, match=r"not one that cnnlab wrote .*arms"):
         compared(runs)
+    runs = study(edf=["g1", "g4"])
+    with pytest.raises(UserError, match=r"not one that cnnlab wrote .*edf"):
+        compared(runs)
 
 
 def test_one_run(made_run):

@@ -77,6 +77,8 @@ def _multirun(folder: Path, ablation: dict[str, Any] | None, plan: Mapping[str, 
             name, metric = str(plan["name"]), plan.get("metric")
             own = frozenset(_swept(plan["jobs"]) | of_knob)
             return Multirun(folder, name, None, arms, own, metric, jobs, hold, solved)
+        if not isinstance(ablation.get("edf") or {}, dict):
+            raise TypeError("edf is no mapping")
         keys = {key_of(word) for words in ablation["arms"].values() for word in words}
         own = frozenset(keys | of_knob | set(ablation.get("tune") or {}))
         name, arms = str(plan.get("name") or ablation["name"]), list(ablation["arms"])
