@@ -59,9 +59,11 @@ def test_one_state_of_uncommitted_edits_is_told_from_another(tmp_path: Path, mon
     assert found[2] == found[0]
     assert found[5] is None
     assert len(set(found)) == 5
-    (tmp_path / "README.md").write_text("1")
-    run_git(tmp_path, "add", "README.md")
-    assert git()["diff"] is None  # text is no code
+    (tmp_path / "tests").mkdir()
+    for name in ("README.md", "tests/test_a.py"):
+        (tmp_path / name).write_text("1")
+        run_git(tmp_path, "add", name)
+    assert git()["diff"] is None  # no run imports them
     (tmp_path / "a").write_bytes(b"2")
     run_git(tmp_path, "add", "a")  # staged or not is the same code
     run_git(tmp_path, "config", "diff.noprefix", "true")

@@ -16,6 +16,8 @@ _PACKAGES = (
     *("cnnlab", "torch", "torchvision", "timm", "lightning", "torchmetrics", "hydra-core"),
     *("omegaconf", "segmentation-models-pytorch", "numpy", "pillow", "wandb"),
 )
+_NO_CODE = ("*.md", "docs", "tests", "notebooks", "bench")
+"""Of the repository what no run imports."""
 JOBS = "CNNLAB_JOBS"
 """The variable by which a multirun tells a job how many share its machine."""
 _CPU_FLAGS = {
@@ -97,8 +99,8 @@ def git() -> dict[str, Any] | None:
 def _diff(folder: Path) -> str | None:
     """Sixteen hex digits, by the names and contents of the files that differ."""
     words = ("--full-index", "--no-color", "--no-ext-diff", "--no-prefix", "--no-renames")
-    # Text changes no result.
-    text = _git(folder, "diff", "HEAD", *words, "--", ":(top)", ":(top,exclude)*.md")
+    apart = [f":(top,exclude){path}" for path in _NO_CODE]
+    text = _git(folder, "diff", "HEAD", *words, "--", ":(top)", *apart)
     # The headers hold the hashes of both contents; how changes are shown is everybody's own.
     headers = "\n".join(re.findall(r"^[a-z].*$", text or "", re.MULTILINE))
     return hashlib.sha256(headers.encode()).hexdigest()[:16] if headers else None
