@@ -8,7 +8,7 @@ from bench.__main__ import main
 def test_a_bench_above_its_limit_is_an_error(allowed_s, code, monkeypatch, capsys):
     """`make bench` must not pass where comparing a thousand runs takes longer than was promised."""
     monkeypatch.setattr("sys.argv", ["bench", "compare"])
-    for name, value in (("ARMS", 2), ("SEEDS", 2), ("ALLOWED_S", allowed_s)):
+    for name, value in (("SHAPES", ((2, 2), (3, 1))), ("ALLOWED_S", allowed_s)):
         monkeypatch.setattr(compare, name, value)
     with pytest.raises(SystemExit) as exit_:
         main()
