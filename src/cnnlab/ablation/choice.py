@@ -23,6 +23,7 @@ from cnnlab.atomic import write_json
 from cnnlab.errors import UserError
 from cnnlab.tracking.metric import higher_is_better, value
 from cnnlab.tracking.reading import RunData, read_run
+from cnnlab.tracking.remarks import is_at_edge
 
 FILE = "tuned.json"
 """In the folder of the ablation."""
@@ -76,10 +77,8 @@ class Choice:
         return f"{text}; tried {', '.join(rest)}"
 
     def at_edge(self, key: str) -> bool:
-        """Whether the smallest or largest number of the grid was chosen: better may lie beyond."""
-        values = [one.point[key] for one in self.tried]
-        numbers = {v for v in values if isinstance(v, int | float) and not isinstance(v, bool)}
-        return len(numbers) > 1 and self.point[key] in (min(numbers), max(numbers))
+        """Whether a better value may lie beyond the grid."""
+        return is_at_edge(self.point[key], [one.point[key] for one in self.tried])
 
 
 class Unsettled(Exception):

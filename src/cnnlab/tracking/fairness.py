@@ -48,7 +48,7 @@ _SAME_STEPS = (
 )
 _MAY_STOP_EARLY = ("callbacks", "callbacks.early_stopping", "recipe", "experiment")
 _MOST_NAMES, _MOST_KEYS = 4, 4
-_LIBRARIES = (
+_PACKAGES = (
     *("torch", "torchvision", "timm", "lightning", "torchmetrics", "segmentation-models-pytorch"),
     *("numpy", "pillow"),
 )
@@ -96,8 +96,8 @@ def unfair(
     dirty = [sheaf.name for sheaf in sheaves if any(map(_is_dirty, sheaf.runs))]
     if dirty:
         lines.append(f"code: files differed from the commit (dirty) in {some(dirty)}")
-    for library in _LIBRARIES:
-        lines += _values(library, sheaves, partial(_version, library=library))
+    for package in _PACKAGES:
+        lines += _values(package, sheaves, partial(_version, package=package))
     if timed:
         lines += _values("threads", sheaves, lambda run: _of_environment(run, "threads"))
         lines += _values("jobs at once", sheaves, lambda run: _of_environment(run, "jobs"))
@@ -260,8 +260,8 @@ def _of_environment(run: RunData, key: str) -> str | None:
     return None if value is None else f"{value}"
 
 
-def _version(run: RunData, library: str) -> str | None:
-    return (run.environment.get("packages") or {}).get(library)
+def _version(run: RunData, package: str) -> str | None:
+    return (run.environment.get("packages") or {}).get(package)
 
 
 def _keys_line(kind: str, keys: Sequence[str], sheaves: Sequence[Sheaf]) -> list[str]:

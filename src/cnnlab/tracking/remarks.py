@@ -256,14 +256,14 @@ def _tuned(ablation: dict[str, Any], sheaves: Sequence[Sheaf]) -> str:
         f"{key} of {arm}"
         for arm, choice in (how.get("arms") or {}).items()
         for key in values
-        if _is_edge(choice["point"].get(key), [one["point"].get(key) for one in choice["tried"]])
+        if is_at_edge(choice["point"].get(key), [one["point"].get(key) for one in choice["tried"]])
     ]
     edges = f"; at the edge of the grid: {some(at_edge)}" if at_edge else ""
     return f"tuned: {listed}{by}, every arm by the same search: {used}{left_out}{edges}"
 
 
-def _is_edge(chosen: Any, tried: Sequence[Any]) -> bool:
-    """Whether the smallest or largest number was chosen: a better one may lie beyond."""
+def is_at_edge(chosen: Any, tried: Sequence[Any]) -> bool:
+    """Whether the smallest or largest number of a grid was chosen: a better one may lie beyond."""
     numbers = {v for v in tried if isinstance(v, int | float) and not isinstance(v, bool)}
     return len(numbers) > 1 and chosen in (min(numbers), max(numbers))
 
