@@ -3,8 +3,9 @@ import re
 
 import pytest
 
-from cnnlab.tracking.comparison import COSTS, Curve, Group
+from cnnlab.tracking.comparison import COSTS, Curve, Group, Paired
 from cnnlab.tracking.report.axes import Axis
+from cnnlab.tracking.report.charts import differences
 from cnnlab.tracking.report.forest import Row, forest
 from cnnlab.tracking.report.front import front
 from cnnlab.tracking.report.labels import cut, spread
@@ -60,6 +61,17 @@ def test_names_are_cut_in_the_middle():
     assert len(text) == 10
     assert text.startswith("resn")
     assert text.endswith("ps=32")
+
+
+def test_groups_without_a_seed_of_the_baseline_are_named(study):
+    comparison = study()
+    whole = str(differences(comparison, looks(comparison)))
+    last = comparison.paired[-1]
+    comparison.paired[-1] = Paired(last.group, last.baseline, {}, *[None] * 7)
+    assert f"Without a seed of the baseline's: {last.group}." in str(
+        differences(comparison, looks(comparison))
+    ).replace("&#39;", "'").replace("&#x27;", "'")
+    assert "Without a seed" not in whole
 
 
 def test_names_that_would_read_alike_show_where_they_differ():

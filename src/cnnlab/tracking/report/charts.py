@@ -61,6 +61,8 @@ def differences(comparison: Comparison, own: Mapping[str, Look]) -> Html:
         )
     if len(rows) < len(known):
         words.append(f" The {len(rows)} largest of {len(known)} differences; the table has all.")
+    if alone := [p.group for p in comparison.paired if p.mean is None]:
+        words.append(f" Without a seed of the baseline's: {some(alone)}.")
     return figure(draw, words)
 
 
