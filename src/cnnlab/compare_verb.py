@@ -129,11 +129,19 @@ def _writes(asked: argparse.Namespace) -> bool:
 
 
 def _planned(paths: Sequence[str]) -> list[Path]:
-    """The folders of multiruns among `paths` and below them; what is tuned belongs to another."""
-    named = [Path(path) for path in paths if not path.startswith("wandb:")]
-    files = [file for path in named for file in sorted(path.rglob("*.json"))]
-    found = [file.parent for file in files if file.name in ("ablation.json", "plan.json")]
-    return [folder for folder in found if folder in named or folder.name != TUNING]
+    """The folders of multiruns among `paths` and below them.
+
+    What is tuned belongs to another; of what a dot begins `.locks` has files of these names, too,
+    and `.stale` what counts no more.
+    """
+    found: list[Path] = []
+    for path in (Path(path) for path in paths if not path.startswith("wandb:")):
+        for file in sorted(path.rglob("*.json")):
+            below = file.parent.relative_to(path).parts
+            hidden = TUNING in below or any(part.startswith(".") for part in below)
+            if file.name in ("ablation.json", "plan.json") and not hidden:
+                found.append(file.parent)
+    return found
 
 
 class _Parser(argparse.ArgumentParser):

@@ -154,9 +154,11 @@ def test_a_pipe_ends_with_a_whole_line(multirun, monkeypatch):
 
 def test_multiruns_below_a_folder_are_watched_but_not_their_tuning(tmp_path, monkeypatch):
     study = tmp_path / "runs" / "study"
-    (study / "tuning").mkdir(parents=True)
-    for folder in (study, study / "tuning"):
+    for folder in (study, study / "tuning", study / ".stale" / "old"):
+        folder.mkdir(parents=True)
         (folder / "plan.json").write_text(json.dumps({"name": "study", "jobs": []}))
+    (study / ".locks").mkdir()
+    (study / ".locks" / "plan.json").touch()
     seen = []
     monkeypatch.setattr(compare_verb, "watch", lambda several, *rest: seen.extend(several))
     compare_verb.compare_verb([str(tmp_path), "--watch"])
