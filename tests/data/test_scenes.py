@@ -34,6 +34,18 @@ def test_a_scene_is_a_function_of_seed_and_number(digits, scenes):
     assert not torch.equal(compose(*digits, count=7, seed=4, most=MOST).images, fewer.images)
 
 
+def test_a_scene_does_not_depend_on_the_threads(digits):
+    before, found = torch.get_num_threads(), []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        try:
+            found.append(compose(*digits, count=60, seed=3, most=MOST).images)
+            assert torch.get_num_threads() == threads
+        finally:
+            torch.set_num_threads(before)
+    assert torch.equal(*found)
+
+
 def test_each_box_is_tight_around_pixels_of_its_digit(scenes):
     for box, label, number in zip(*scenes[2:], strict=True):
         x1, y1, x2, y2 = (int(side) for side in box)

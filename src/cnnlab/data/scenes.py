@@ -50,8 +50,13 @@ def compose(digits: Tensor, labels: Tensor, count: int, seed: int, most: int) ->
         most: digits that are tried in a scene; there may be as few as two.
     """
     images, masks, boxes, names, scene = [], [], [], [], []
-    for i in range(count):
-        image, mask, found = _scene(digits, labels, most, Random(mix(seed, i)))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # how an interpolation is shared out changes its last digit
+    try:
+        drawn = [_scene(digits, labels, most, Random(mix(seed, i))) for i in range(count)]
+    finally:
+        torch.set_num_threads(threads)
+    for i, (image, mask, found) in enumerate(drawn):
         images.append(image)
         masks.append(mask)
         for label, box in found:
