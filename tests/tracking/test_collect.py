@@ -147,11 +147,11 @@ def test_a_name_in_a_plan_stays_where_it_may_change_a_result_and_is_said(persona
 def test_a_person_of_two_words(made_run, write_run, tmp_path, monkeypatch):
     monkeypatch.setattr(socket, "gethostname", lambda: "box")
     monkeypatch.setattr(getpass, "getuser", lambda: "csmith")
-    machine = {"host": "box", "user": "csmith", "folder": "/home/Carol Smith/work"}
+    machine = {"host": "box", "user": "csmith", "folder": "/home/Carol Smith/lab"}
     run = made_run(machine=machine, name="smith-1")
     run.config["data"]["root"] = "/home/Carol Smith/sets"
     run.overrides.append("data.root=/home/Carol Smith/sets")
-    run.weights = "/home/Carol Smith/work/pre trained/x.pt"
+    run.weights = "/home/Carol Smith/lab/pre trained/x.pt"
     said: list[str] = []
     (target,) = collect(find([write_run(run)], refuse), tmp_path / "shared", said.append)
     text = (target / "run.json").read_text()
@@ -164,8 +164,8 @@ def test_a_person_of_two_words(made_run, write_run, tmp_path, monkeypatch):
 
 def test_later_runs_of_an_arm_go_on_with_its_collected_ones(made_run, write_run, tmp_path):
     """Paths inside the identity: elsewhere, below the working folder, in a URL."""
-    weights = {"model.weights": "/w/x.pt", "model.list": "/work/l.txt", "model.url": "file:///u/x"}
-    machine = {"host": "box", "user": "dave", "folder": "/work"}
+    weights = {"model.weights": "/w/x.pt", "model.list": "/lab/l.txt", "model.url": "file:///u/x"}
+    machine = {"host": "box", "user": "dave", "folder": "/lab"}
 
     def made(seed, keys, study):
         return made_run(keys, seed=seed, machine=machine, study=study, arm="a", overrides=[])
